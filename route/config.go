@@ -1,0 +1,98 @@
+package route
+
+import (
+	"net/netip"
+
+	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/packet"
+)
+
+// Config is what a revision says about segments and routers, resolved and
+// validated: numbers instead of names, defaults filled in. It is read by
+// Compile and not kept.
+type Config struct {
+	Segments []Segment
+	Ports    []Port
+	Routers  []Router
+
+	// GatewayMAC is the router's address in every segment.
+	GatewayMAC packet.MAC
+}
+
+// Segment is a layer-2 domain.
+type Segment struct {
+	Name    string
+	Zone    packet.Zone
+	MTU     int // largest IP packet, bytes; 0 is no limit
+	Subnets []Subnet
+	Router  int // index in Config.Routers; -1: not routed
+
+	Learning Learning
+
+	FloodUnknown bool // unknown unicast goes to all ports; else it is dropped
+	Suppress     bool // ARP and ND for known addresses are answered here and not flooded
+}
+
+// Subnet is an IP network on a segment.
+type Subnet struct {
+	Prefix  netip.Prefix
+	Gateway netip.Addr // the router's address, answered here; invalid: none
+}
+
+// Learning says how source addresses of unbound ports are learned.
+type Learning struct {
+	Enabled bool
+	Limit   int   // addresses for each port; 0 is no limit
+	Drop    bool  // beyond the limit: drop the frame (NSX: DROP), or forward it and don't learn (ALLOW)
+	AgingNs int64 // unused for so long: forgotten
+}
+
+// Port is an attachment as layer 2 and 3 see it.
+type Port struct {
+	Number uint16
+	Name   string
+	Zones  []Attachment // the segments it belongs to; several on a trunk. An uplink has its own zone
+
+	Addresses []Address // bound to the port: static MAC and neighbour entries
+	Guard     bool      // only frames from bound addresses may enter
+	Learning  *Learning // overrides the segment's; nil: as the segment
+	MTU       int       // largest IP packet, bytes; 0 is no limit
+
+	RxUnknown *dataplane.Limiter // unknown unicast frames from this port; nil: no limit
+}
+
+// Attachment is a port's membership in a segment.
+type Attachment struct {
+	Zone packet.Zone
+	Tags dataplane.Tags // what frames of this segment carry on the port's wire
+}
+
+// Address is a workload's address. A port without IP addresses may still have a bound MAC.
+type Address struct {
+	MAC packet.MAC
+	IP  netip.Addr // may be invalid
+}
+
+// Router forwards between its segments and uplinks.
+type Router struct {
+	Name    string
+	Uplinks []Uplink
+	Routes  []Static
+}
+
+// Uplink is a router's interface toward the physical network: a zone with one port.
+type Uplink struct {
+	Port      uint16
+	Zone      packet.Zone
+	MAC       packet.MAC     // the router's own address there
+	Addresses []netip.Prefix // the router's addresses with the networks they are on
+	Gateway   netip.Addr     // next hop of the default route; invalid: none
+	MTU       int
+}
+
+// Static is a route given by configuration.
+type Static struct {
+	Prefix    netip.Prefix
+	Via       netip.Addr // on a connected network; invalid with Blackhole
+	Blackhole bool
+}
