@@ -83,69 +83,88 @@ const (
 	NumReasons
 )
 
-var reasonNames = [NumReasons]string{
-	None:                "NONE",
-	FrameTooShort:       "FRAME_TOO_SHORT",
-	FrameTooLong:        "FRAME_TOO_LONG",
-	InvalidSourceMAC:    "INVALID_SOURCE_MAC",
-	InvalidHeader:       "INVALID_HEADER",
-	TruncatedHeader:     "TRUNCATED_HEADER",
-	InvalidExtension:    "INVALID_IPV6_EXTENSION_HEADER",
-	InvalidSourceIP:     "INVALID_SOURCE_IP",
-	InvalidIPChecksum:   "INVALID_IP_CHECKSUM",
-	UnsupportedL2:       "UNSUPPORTED_L2_PROTOCOL",
-	VLANFiltered:        "VLAN_FILTERED",
-	UnknownSegment:      "UNKNOWN_SEGMENT",
-	FragmentTiny:        "FRAGMENT_TINY",
-	FragmentNoFirst:     "FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND",
-	FragmentLimit:       "FRAGMENT_LIMIT",
-	FragmentOverlap:     "FRAGMENT_OVERLAP",
-	SpoofGuard:          "SPOOF_GUARD",
-	MACLimit:            "MAC_LIMIT",
-	MACConflict:         "MAC_CONFLICT",
-	SplitHorizon:        "SPLIT_HORIZON",
-	NoDestination:       "NO_DESTINATION",
-	StormControl:        "STORM_CONTROL",
-	SuppressedARP:       "ARP_SUPPRESSED",
-	ReservedMulticast:   "RESERVED_MULTICAST",
-	NoRoute:             "FIB_LOOKUP_FAILED",
-	TTLExceeded:         "TTL_EXCEEDED",
-	FragmentationNeeded: "FRAG_NEEDED",
-	NeighborUnresolved:  "NEIGHBOR_UNRESOLVED",
-	NeighborQueueFull:   "NEIGHBOR_QUEUE_FULL",
-	NotForwardable:      "NOT_FORWARDABLE",
-	NoService:           "NO_LOCAL_SERVICE",
-	SessionInvalid:      "CT_INVALID",
-	SessionTableFull:    "CT_TABLE_FULL",
-	SourceLimit:         "CT_SOURCE_LIMIT",
-	SessionUnrelated:    "CT_UNRELATED_ICMP_ERROR",
-	PolicyDenied:        "POLICY_DENIED",
-	PolicyRejected:      "POLICY_REJECTED",
-	PortNotReady:        "EP_NOT_READY",
-	NoBackend:           "SERVICE_BACKEND_NOT_FOUND",
-	NATExhausted:        "NO_MAPPING_FOR_NAT",
-	RateLimited:         "RATE_LIMITED",
-	NoBuffer:            "NO_BUFFER",
-	PortDown:            "PORT_DOWN",
-	PortUnknown:         "PORT_UNKNOWN",
-	TxQueueFull:         "TX_QUEUE_FULL",
-	Unsegmentable:       "UNSEGMENTABLE",
-	InternalError:       "INTERNAL_ERROR",
-	Shutdown:            "SHUTDOWN",
+// reasons has a row for each Reason: its name, the component that a trace names,
+// and what it means, as `docs/drop-reasons.md` has it.
+var reasons = [NumReasons]struct{ name, component, meaning string }{
+	None:                {"NONE", "", "not dropped"},
+	FrameTooShort:       {"FRAME_TOO_SHORT", "Parser", "shorter than an Ethernet header, or empty"},
+	FrameTooLong:        {"FRAME_TOO_LONG", "Parser", "longer than the port's buffer or MTU takes"},
+	InvalidSourceMAC:    {"INVALID_SOURCE_MAC", "Parser", "multicast or zero source address"},
+	InvalidHeader:       {"INVALID_HEADER", "Parser", "a header contradicts itself: version, lengths, header length"},
+	TruncatedHeader:     {"TRUNCATED_HEADER", "Parser", "a header ends after the frame does"},
+	InvalidExtension:    {"INVALID_IPV6_EXTENSION_HEADER", "Parser", "IPv6 extension header chain malformed or too long"},
+	InvalidSourceIP:     {"INVALID_SOURCE_IP", "Parser", "source address that may never be one: multicast, broadcast, loopback on the wire"},
+	InvalidIPChecksum:   {"INVALID_IP_CHECKSUM", "Routing", "IPv4 header checksum wrong on a frame that had to be routed"},
+	UnsupportedL2:       {"UNSUPPORTED_L2_PROTOCOL", "Forwarding", "EtherType or link-layer form this segment does not carry"},
+	VLANFiltered:        {"VLAN_FILTERED", "Forwarding", "VLAN tag not allowed on this port"},
+	UnknownSegment:      {"UNKNOWN_SEGMENT", "Forwarding", "port belongs to no segment"},
+	FragmentTiny:        {"FRAGMENT_TINY", "Fragments", "RFC 1858: first fragment without the ports, or offset that could overwrite them"},
+	FragmentNoFirst:     {"FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND", "Fragments", "waited for the first fragment in vain (Cilium: first logical datagram fragment not found)"},
+	FragmentLimit:       {"FRAGMENT_LIMIT", "Fragments", "fragment memory or the datagram's share of it is used up"},
+	FragmentOverlap:     {"FRAGMENT_OVERLAP", "Fragments", "RFC 5722: overlapping fragments"},
+	SpoofGuard:          {"SPOOF_GUARD", "SpoofGuard", "source MAC or IP not bound to the port"},
+	MACLimit:            {"MAC_LIMIT", "Forwarding", "port has learned as many addresses as it may"},
+	MACConflict:         {"MAC_CONFLICT", "SpoofGuard", "address is bound to another port"},
+	SplitHorizon:        {"SPLIT_HORIZON", "Forwarding", "would leave by the port it came in by"},
+	NoDestination:       {"NO_DESTINATION", "Forwarding", "unknown unicast where flooding is off"},
+	StormControl:        {"STORM_CONTROL", "Forwarding", "broadcast, multicast or unknown-unicast limit"},
+	SuppressedARP:       {"ARP_SUPPRESSED", "Forwarding", "ARP or ND answered here; the flood was not needed"},
+	ReservedMulticast:   {"RESERVED_MULTICAST", "Forwarding", "link-local control frame (01:80:c2:00:00:0x) that a bridge does not forward"},
+	NoRoute:             {"FIB_LOOKUP_FAILED", "Routing", "FIB lookup failed"},
+	TTLExceeded:         {"TTL_EXCEEDED", "Routing", "TTL or hop limit used up"},
+	FragmentationNeeded: {"FRAG_NEEDED", "Routing", "larger than the MTU and not to be fragmented"},
+	NeighborUnresolved:  {"NEIGHBOR_UNRESOLVED", "Routing", "next hop did not answer ARP or ND"},
+	NeighborQueueFull:   {"NEIGHBOR_QUEUE_FULL", "Routing", "too many frames wait for this next hop"},
+	NotForwardable:      {"NOT_FORWARDABLE", "Routing", "link-local or otherwise not to be routed"},
+	NoService:           {"NO_LOCAL_SERVICE", "Routing", "addressed to the router itself, nobody listens"},
+	SessionInvalid:      {"CT_INVALID", "Sessions", "not a legal first packet, or outside the session's state or window"},
+	SessionTableFull:    {"CT_TABLE_FULL", "Sessions", "no session could be made and none evicted"},
+	SourceLimit:         {"CT_SOURCE_LIMIT", "Sessions", "the source has as many sessions as it may"},
+	SessionUnrelated:    {"CT_UNRELATED_ICMP_ERROR", "Sessions", "ICMP error that belongs to no session"},
+	PolicyDenied:        {"POLICY_DENIED", "NetworkPolicy", "a firewall rule drops it"},
+	PolicyRejected:      {"POLICY_REJECTED", "NetworkPolicy", "a firewall rule rejects it; the sender was told"},
+	PortNotReady:        {"EP_NOT_READY", "NetworkPolicy", "closed until its policy is in force"},
+	NoBackend:           {"SERVICE_BACKEND_NOT_FOUND", "LB", "the virtual server has no member to take it"},
+	NATExhausted:        {"NO_MAPPING_FOR_NAT", "NAT", "no address and port left in the NAT pool"},
+	RateLimited:         {"RATE_LIMITED", "QoS", "over its meter"},
+	NoBuffer:            {"NO_BUFFER", "Port", "buffer pool exhausted"},
+	PortDown:            {"PORT_DOWN", "Port", "device is gone or administratively down"},
+	PortUnknown:         {"PORT_UNKNOWN", "Port", "next hop names a port that no longer exists"},
+	TxQueueFull:         {"TX_QUEUE_FULL", "Port", "device did not take the frame"},
+	Unsegmentable:       {"UNSEGMENTABLE", "Port", "super-frame that this port cannot take and software cannot cut"},
+	InternalError:       {"INTERNAL_ERROR", "Engine", "a stage panicked over this frame; it is kept for diagnosis"},
+	Shutdown:            {"SHUTDOWN", "Engine", "the worker stopped with the frame in hand"},
 }
 
 // String returns the name that reports, metrics and logs carry.
 func (r Reason) String() string {
 	if r < NumReasons {
-		return reasonNames[r]
+		return reasons[r].name
 	}
 	return "UNKNOWN_REASON"
 }
 
+// Component returns the part of the switch that drops for this reason, by
+// Antrea's component names where one fits.
+func (r Reason) Component() string {
+	if r < NumReasons {
+		return reasons[r].component
+	}
+	return ""
+}
+
+// Meaning returns the reason in words.
+func (r Reason) Meaning() string {
+	if r < NumReasons {
+		return reasons[r].meaning
+	}
+	return ""
+}
+
 // ReasonByName is the inverse of String.
 func ReasonByName(name string) (r Reason, found bool) {
-	for i, n := range reasonNames {
-		if n == name {
+	for i := range reasons {
+		if reasons[i].name == name {
 			return Reason(i), true
 		}
 	}
