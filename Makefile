@@ -1,0 +1,70 @@
+# make help lists the targets. Long recipes are scripts in scripts/.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# A Debian machine may have Go unpacked and not in PATH.
+export PATH := $(PATH):/usr/local/go/bin
+
+# What `sluice version` says; a tree without git has no history to ask.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
+
+PKG       ?= ./...
+FUZZTIME  ?= 60s
+BENCH     ?= .
+BENCHTIME ?= 1s
+COUNT     ?= 1
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  settings: PKG=$(PKG) FUZZTIME=$(FUZZTIME) BENCH=$(BENCH) BENCHTIME=$(BENCHTIME) COUNT=$(COUNT)"
+
+.PHONY: setup
+setup: ## install the Debian packages that tests and labs use, if any is missing
+	@scripts/setup.sh
+
+# -buildvcs=false: the version comes from above, and a work tree owned by
+# somebody else would make the go command refuse to ask git.
+.PHONY: build
+build: ## build the static binary bin/sluice
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/sluice ./cmd/sluice
+
+.PHONY: test
+test: setup ## run all tests, then all again under the race detector with -short
+	@scripts/test.sh
+
+.PHONY: race
+race: ## run all tests under the race detector
+	CGO_ENABLED=1 go test -race $(PKG)
+
+.PHONY: lint
+lint: ## vet, gofumpt, staticcheck, and the project's own rules
+	@scripts/lint.sh
+
+.PHONY: format
+format: ## format every Go file as lint wants it
+	go tool -modfile=tools/go.mod gofumpt -w .
+
+.PHONY: fuzz
+fuzz: ## run every fuzz test of PKG for FUZZTIME each; stops at the first crash
+	@scripts/fuzz.sh $(FUZZTIME) $(PKG)
+
+.PHONY: bench
+bench: ## run the benchmarks of PKG that match BENCH
+	@scripts/bench.sh '$(BENCH)' $(BENCHTIME) $(COUNT) $(PKG)
+
+.PHONY: demo
+demo: build ## see it work
+	@scripts/demo.sh
+
+.PHONY: generate
+generate: ## write the generated files anew; fails if that changes one
+	@scripts/generate.sh
+
+.PHONY: clean
+clean: ## delete what was built
+	rm -rf bin dist
