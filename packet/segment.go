@@ -161,10 +161,9 @@ func segmentationOf(frame []byte, gso uint8) (s segmentation, valid bool) {
 // networkHeader returns where the network header starts and the EtherType
 // before it, behind any VLAN tags; the frame's length and 0 if there is none.
 func networkHeader(frame []byte) (l3 int, etherType uint16) {
-	for at := 12; at+2 <= len(frame); at += 4 {
-		switch etherType = binary.BigEndian.Uint16(frame[at:]); etherType {
-		case EtherTypeVLAN, EtherTypeQinQ, EtherTypeQinQ1:
-		default:
+	for at := 12; at+2 <= len(frame); at += VLANSize {
+		etherType = binary.BigEndian.Uint16(frame[at:])
+		if !IsVLAN(etherType) {
 			return at + 2, etherType
 		}
 	}
