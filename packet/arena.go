@@ -44,7 +44,12 @@ type Meta struct {
 	CsumPartial bool
 	CsumValid   bool // the device has verified the transport checksum
 
-	_ [11]byte
+	_ [3]byte
+
+	// Mark is the driver's own number for the frame, 0 for none; copies keep
+	// it. Replay finds a frame's place in its capture by it.
+	Mark uint32
+	_    [4]byte
 }
 
 var _ = [1]struct{}{}[unsafe.Sizeof(Meta{})-32]
@@ -224,6 +229,9 @@ func (a *Arena) Frame(i Index) []byte {
 	m := a.Meta(i)
 	return unsafe.Slice((*byte)(unsafe.Add(a.base, m.Off)), int(m.Len))
 }
+
+// Base returns the start of the memory that Meta.Off counts from.
+func (a *Arena) Base() unsafe.Pointer { return a.base }
 
 // Data returns the first byte of buffer i's frame, also of an empty one.
 func (a *Arena) Data(i Index) unsafe.Pointer { return unsafe.Add(a.base, a.Meta(i).Off) }
