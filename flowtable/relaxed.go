@@ -13,3 +13,7 @@ func relaxedAdd(p *uint64, n uint64) { *p += n }
 
 // relaxedStore is relaxedAdd's sibling for a value that is replaced.
 func relaxedStore(p *int64, v int64) { *p = v }
+
+// relaxedStore64 is the same for words of a session record.
+func relaxedStore64(p *uint64, v uint64) { *p = v }
+func relaxedStore32(p *uint32, v uint32) { *p = v }
