@@ -44,5 +44,5 @@ run_tests() {
   shift
   mkdir -p bin
   go build -o bin/testreport ./internal/testreport
-  go test -json "$@" | bin/testreport -name "$name"
+  go test -json -timeout 5m "$@" | bin/testreport -name "$name"
 }
