@@ -1,0 +1,190 @@
+package control
+
+import (
+	"bytes"
+	"encoding/json"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Options say how objects are read.
+type Options struct {
+	// SkipUnknown leaves out objects of kinds that this version does not
+	// support or know, instead of reporting them.
+	SkipUnknown bool
+}
+
+// Decode reads the objects of a file's data: YAML documents, or JSON values if
+// the name ends in .json or the data is JSON. A List's items count as objects.
+// It returns every fault of all documents at once, and objects only if there
+// is none. The name is for the faults.
+func Decode(name string, data []byte, opt Options) ([]*Object, Faults) {
+	objects, faults := decode(name, data, opt)
+	return finish(objects, faults)
+}
+
+// NewObject makes an Object of a Go value, a pointer to a kind's type with
+// apiVersion and kind set, by the same checks that a file would get.
+func NewObject(value any) (*Object, Faults) {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return nil, Faults{{Message: "encode object: " + err.Error()}}
+	}
+	objects, faults := Decode(".json", data, Options{})
+	for i := range faults {
+		faults[i].File, faults[i].Line, faults[i].Column = "", 0, 0
+	}
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	if len(objects) != 1 {
+		return nil, Faults{{Message: "one object is needed"}}
+	}
+	objects[0].source = source{}
+	return objects[0], nil
+}
+
+// finish looks for objects that are there twice and puts faults in order.
+func finish(objects []*Object, faults Faults) ([]*Object, Faults) {
+	faults = append(faults, duplicates(objects)...).sorted()
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	return objects, nil
+}
+
+func duplicates(objects []*Object) (faults Faults) {
+	first := map[Key]*Object{}
+	for _, o := range objects {
+		if earlier, found := first[o.Key()]; found {
+			faults = append(faults, o.at("", "the object is there twice", "also at "+place(earlier.Position(""))))
+			continue
+		}
+		first[o.Key()] = o
+	}
+	return faults
+}
+
+func place(file string, line, column int) string {
+	if file == "" {
+		return "another place"
+	}
+	return file + ":" + strconv.Itoa(line) + ":" + strconv.Itoa(column)
+}
+
+func decode(name string, data []byte, opt Options) ([]*Object, Faults) {
+	if f := encodingFault(data); f != nil {
+		f.File = name
+		return nil, Faults{*f}
+	}
+	d := &decoder{file: name, opt: opt, fields: map[reflect.Type][]field{}}
+	trimmed := bytes.TrimSpace(data)
+	if filepath.Ext(name) == ".json" || len(trimmed) > 0 && trimmed[0] == '{' && json.Valid(trimmed) {
+		roots, fault := parseJSON(data)
+		if fault != nil {
+			d.faults = append(d.faults, *fault)
+		}
+		for _, n := range roots {
+			d.root(nil, n, len(data))
+		}
+	} else {
+		for _, doc := range splitDocuments(string(data)) {
+			roots, faults := doc.parse()
+			d.faults = append(d.faults, faults...)
+			for _, n := range roots {
+				d.root(doc, n, len(data))
+			}
+		}
+	}
+	d.clamp(data)
+	return d.objects, d.faults
+}
+
+// decoder collects what a file holds.
+type decoder struct {
+	file    string
+	opt     Options
+	fields  map[reflect.Type][]field
+	objects []*Object
+	faults  Faults
+}
+
+// root decodes a document's tree, of a file of that size.
+func (d *decoder) root(doc *document, n *yaml.Node, size int) {
+	if n.Kind == yaml.DocumentNode {
+		n = n.Content[0]
+	}
+	if !isNull(n) {
+		// Each node has at least a byte; what is beyond that, aliases made.
+		d.object(doc, n, 10*size+1000)
+	}
+}
+
+func (d *decoder) object(doc *document, n *yaml.Node, budget int) {
+	w := &walker{
+		doc: doc, file: d.file, fields: d.fields, budget: budget,
+		source: source{file: d.file}, following: map[*yaml.Node]bool{},
+	}
+	defer func() { d.faults = append(d.faults, w.faults...) }()
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if !w.isMapping(n) {
+		return
+	}
+	h := readHeader(n)
+	w.object = objectName(text(h.kind), text(h.namespace), text(h.name))
+	k, verdict := w.kindOf(n, h, d.opt)
+	switch verdict {
+	case isList:
+		for _, e := range w.entries(n) {
+			if e.key.Value != "items" || isNull(e.value) {
+				continue
+			}
+			if e.value.Kind != yaml.SequenceNode {
+				w.fault(e.value, "items must be a list, not "+describe(e.value), "")
+				continue
+			}
+			for _, item := range e.value.Content {
+				d.object(doc, item, budget)
+			}
+		}
+		return
+	case isUseless:
+		return
+	}
+	value := w.value(n, field{typ: k.typ})
+	ns, name := w.identity(n, k, h)
+	w.source.sort()
+	if len(w.faults) > 0 || verdict == isChecked {
+		return
+	}
+	o := &Object{APIVersion: k.apiVersion, Kind: k.name, Namespace: ns, Name: name, source: w.source}
+	o.Value = reflect.New(k.typ).Interface()
+	data, err := json.Marshal(value)
+	if err == nil {
+		err = json.Unmarshal(data, o.Value)
+	}
+	if err != nil {
+		w.fault(n, "can't be decoded: "+err.Error(), "")
+		return
+	}
+	o.Meta().Namespace = ns
+	d.objects = append(d.objects, o)
+}
+
+// clamp keeps faults within the file: YAML takes more characters for line
+// breaks than editors do.
+func (d *decoder) clamp(data []byte) {
+	lines := bytes.Split(data, []byte("\n"))
+	for i := range d.faults {
+		f := &d.faults[i]
+		f.File = d.file
+		f.Line = min(max(f.Line, 1), len(lines))
+		f.Column = min(max(f.Column, 1), utf8.RuneCount(lines[f.Line-1])+1)
+	}
+}

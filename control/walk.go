@@ -1,0 +1,378 @@
+package control
+
+import (
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// walker checks a tree of nodes against a Go type, strictly, and builds the
+// JSON value that decodes to it. One walker does one object: all its faults
+// are collected, then the value is thrown away.
+type walker struct {
+	doc    *document // nil for JSON
+	file   string
+	object string
+	faults Faults
+	source source
+	path   string
+	// fields caches fieldsOf.
+	fields map[reflect.Type][]field
+	// budget is the number of nodes that may still be visited: aliases can make
+	// a small file stand for a huge one.
+	budget int
+	// aliases that are being followed, against ones that contain themselves.
+	following map[*yaml.Node]bool
+}
+
+var (
+	jsonUnmarshaler = reflect.TypeFor[json.Unmarshaler]()
+	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
+)
+
+// place turns a node's position into the file's.
+func (w *walker) place(n *yaml.Node) (line, column int) {
+	if w.doc == nil {
+		return n.Line, n.Column
+	}
+	return w.doc.line + n.Line, w.doc.originalColumn(n.Line, n.Column)
+}
+
+func (w *walker) fault(n *yaml.Node, message, hint string) {
+	f := Fault{File: w.file, Object: w.object, Message: message, Hint: hint}
+	f.Line, f.Column = w.place(n)
+	if w.path != "" {
+		f.Message = w.path + ": " + message
+	}
+	w.faults = append(w.faults, f)
+}
+
+// under runs visit with the path extended by a field name or "[…]".
+func (w *walker) under(step string, visit func()) {
+	before := w.path
+	if before != "" && step[0] != '[' {
+		step = "." + step
+	}
+	w.path = before + step
+	visit()
+	w.path = before
+}
+
+// value checks n, which must become a t, and returns it as JSON; nil where it
+// is null or at fault.
+func (w *walker) value(n *yaml.Node, f field) any {
+	if n.Kind == yaml.AliasNode {
+		if w.following[n.Alias] {
+			w.fault(n, "the alias *"+clip(n.Value)+" contains itself", "")
+			return nil
+		}
+		w.following[n.Alias] = true
+		defer delete(w.following, n.Alias)
+		n = n.Alias
+	}
+	if w.budget--; w.budget < 0 {
+		if w.budget == -1 {
+			w.fault(n, "aliases make the document too large", "write the values out")
+		}
+		return nil
+	}
+	line, column := w.place(n)
+	w.source.add(w.path, line, column)
+
+	t := f.typ
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	f.typ = t
+	switch {
+	case isNull(n):
+		if f.required {
+			w.fault(n, "a value is needed", "")
+		}
+		return nil
+	case reflect.PointerTo(t).Implements(jsonUnmarshaler):
+		return w.unmarshaled(n, t)
+	case reflect.PointerTo(t).Implements(textUnmarshaler):
+		return w.text(n, f)
+	}
+	switch t.Kind() {
+	case reflect.Struct:
+		return w.structure(n, t)
+	case reflect.Map:
+		return w.mapping(n, t)
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return w.unmarshaled(n, t) // base64
+		}
+		return w.list(n, f)
+	case reflect.Interface:
+		return w.free(n)
+	default:
+		return w.scalar(n, f)
+	}
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
+
+// entry is one key of a mapping with its value.
+type entry struct {
+	key   *yaml.Node
+	value *yaml.Node
+}
+
+// entries lists a mapping's keys, those that "<<" brings in last, and reports
+// keys written twice and keys that are not strings.
+func (w *walker) entries(n *yaml.Node) []entry {
+	var list, merged []entry
+	first := map[string]*yaml.Node{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], n.Content[i+1]
+		if k.Kind == yaml.AliasNode {
+			k = k.Alias
+		}
+		if k.ShortTag() == "!!merge" {
+			merged = append(merged, w.merge(v)...)
+			continue
+		}
+		if k.Kind != yaml.ScalarNode {
+			w.fault(k, "a key must be a string, not "+describe(k), "")
+			continue
+		}
+		if earlier, found := first[k.Value]; found {
+			line, column := w.place(earlier)
+			w.fault(k, "the key "+clip(k.Value)+" is there twice", "also at "+strconv.Itoa(line)+":"+strconv.Itoa(column))
+			continue
+		}
+		first[k.Value] = k
+		list = append(list, entry{k, v})
+	}
+	for _, e := range merged {
+		if _, found := first[e.key.Value]; !found {
+			first[e.key.Value] = e.key
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// merge lists what a "<<" key stands for: a mapping, or a list of them of
+// which the earlier win.
+func (w *walker) merge(n *yaml.Node) (list []entry) {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if w.budget -= len(n.Content) + 1; w.budget < 0 || w.following[n] {
+		w.fault(n, "the merge key << contains itself or too much", "write the values out")
+		return nil
+	}
+	w.following[n] = true
+	defer delete(w.following, n)
+	switch n.Kind {
+	case yaml.MappingNode:
+		return w.entries(n)
+	case yaml.SequenceNode:
+		for _, child := range n.Content {
+			list = append(list, w.merge(child)...)
+		}
+		return list
+	}
+	w.fault(n, "the merge key << needs a mapping", "")
+	return nil
+}
+
+func (w *walker) structure(n *yaml.Node, t reflect.Type) any {
+	if !w.isMapping(n) {
+		return nil
+	}
+	fields, found := w.fields[t]
+	if !found {
+		fields = fieldsOf(t)
+		w.fields[t] = fields
+	}
+	value := map[string]any{}
+	given := map[string]bool{}
+	for _, e := range w.entries(n) {
+		name := e.key.Value
+		given[name] = true
+		f, known := fieldNamed(fields, name)
+		w.under(cleanKey(name), func() {
+			switch {
+			case known:
+				if v := w.value(e.value, f); v != nil {
+					value[name] = v
+				}
+			case w.path == "status":
+				// What Sluice prints can be given back: it knows the status better.
+			default:
+				w.fault(e.key, "unknown field", didYouMean(name, fieldNamesOf(fields)))
+			}
+		})
+	}
+	for _, f := range fields {
+		if f.required && !given[f.name] {
+			w.fault(n, "the field "+f.name+" is missing", "")
+		}
+	}
+	return value
+}
+
+// cleanKey makes a key fit for a path in a one-line message.
+func cleanKey(name string) string {
+	if name == "" {
+		return `""`
+	}
+	for _, r := range name {
+		if r < 0x20 || r == 0x7f {
+			return strconv.Quote(clip(name))
+		}
+	}
+	return clip(name)
+}
+
+func fieldNamed(fields []field, name string) (field, bool) {
+	for _, f := range fields {
+		if f.name == name {
+			return f, true
+		}
+	}
+	return field{}, false
+}
+
+func fieldNamesOf(fields []field) []string {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.name
+	}
+	return names
+}
+
+// isMapping reports whether n is a mapping, and else says so. A value glued to
+// its colon is the usual cause: "metadata:" with "name:web" below is a string.
+func (w *walker) isMapping(n *yaml.Node) bool {
+	if n.Kind == yaml.MappingNode {
+		return true
+	}
+	if w.doc != nil && n.Kind == yaml.ScalarNode && n.Style == 0 {
+		before := len(w.faults)
+		from := 0
+		if text := w.doc.lines[min(n.Line, len(w.doc.lines))-1]; n.Column > 1 {
+			from = byteOffset(text, n.Column-1)
+		}
+		for i := n.Line; i <= len(w.doc.lines); i++ {
+			text := w.doc.lines[i-1]
+			f := missingSpaceFault(text, w.doc.line+i, from)
+			if f == nil || i > n.Line && !strings.Contains(n.Value, strings.TrimSpace(text)) {
+				break
+			}
+			f.Column = w.doc.originalColumn(i, f.Column)
+			f.File, f.Object = w.file, w.object
+			w.faults = append(w.faults, *f)
+			from = 0
+		}
+		if len(w.faults) > before {
+			return false
+		}
+	}
+	w.fault(n, "must be a mapping, not "+describe(n), "")
+	return false
+}
+
+// byteOffset returns where the character of that number, from 0, starts.
+func byteOffset(s string, chars int) int {
+	for i := range s {
+		if chars == 0 {
+			return i
+		}
+		chars--
+	}
+	return len(s)
+}
+
+func (w *walker) mapping(n *yaml.Node, t reflect.Type) any {
+	if !w.isMapping(n) {
+		return nil
+	}
+	value := map[string]any{}
+	for _, e := range w.entries(n) {
+		w.under("["+cleanKey(e.key.Value)+"]", func() {
+			v := w.value(e.value, field{typ: t.Elem()})
+			if v == nil && t.Elem().Kind() == reflect.String {
+				v = "" // as Kubernetes reads "label:" without a value
+			}
+			value[e.key.Value] = v
+		})
+	}
+	return value
+}
+
+func (w *walker) list(n *yaml.Node, f field) any {
+	if n.Kind != yaml.SequenceNode {
+		hint := ""
+		if n.Kind == yaml.MappingNode || n.Kind == yaml.ScalarNode {
+			hint = `each element starts with "- "`
+		}
+		w.fault(n, "must be a list, not "+describe(n), hint)
+		return nil
+	}
+	if f.max != nil && int64(len(n.Content)) > *f.max {
+		w.fault(n, fmt.Sprintf("has %d elements, at most %d are allowed", len(n.Content), *f.max), "")
+		return nil
+	}
+	if f.required && len(n.Content) == 0 {
+		w.fault(n, "at least one element is needed", "")
+	}
+	value := make([]any, 0, len(n.Content))
+	element := field{typ: f.typ.Elem(), network: f.network}
+	// A null element would be a zero value that passed no check.
+	element.required = true
+	for i, child := range n.Content {
+		w.under("["+strconv.Itoa(i)+"]", func() {
+			if v := w.value(child, element); v != nil {
+				value = append(value, v)
+			}
+		})
+	}
+	return value
+}
+
+// free takes anything, as JSON.
+func (w *walker) free(n *yaml.Node) any {
+	if n.Kind == yaml.AliasNode {
+		return w.value(n, field{typ: reflect.TypeFor[any]()})
+	}
+	switch n.Kind {
+	case yaml.MappingNode:
+		return w.mapping(n, reflect.TypeFor[map[string]any]())
+	case yaml.SequenceNode:
+		return w.list(n, field{typ: reflect.TypeFor[[]any]()})
+	default:
+		return w.freeScalar(n)
+	}
+}
+
+// describe says what a node is, for "must be …, not …".
+func describe(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	case yaml.AliasNode:
+		return "the alias *" + clip(n.Value)
+	}
+	switch n.ShortTag() {
+	case "!!null":
+		return "empty"
+	case "!!int", "!!float":
+		return "the number " + clip(n.Value)
+	case "!!bool":
+		return "the boolean " + clip(n.Value)
+	default:
+		return "the string " + strconv.Quote(clip(n.Value))
+	}
+}
