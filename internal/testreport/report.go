@@ -136,14 +136,19 @@ func (r *report) close(name string) bool {
 	for _, pkg := range r.failed {
 		fmt.Fprintf(r.out, "failed: %s\n", pkg)
 	}
-	count := map[string]int{}
+	count, explained := map[string]int{}, map[string]bool{}
 	for id, result := range r.results {
 		if !r.parents[id] || result == "fail" && !r.failsBelow(id) {
 			count[result]++
 		}
+		if result == "fail" {
+			explained[id.pkg] = true
+		}
 	}
-	if count["fail"] == 0 && len(r.failed) > 0 {
-		count["fail"] = len(r.failed) // did not build, or died outside a test
+	for _, pkg := range r.failed {
+		if !explained[pkg] {
+			count["fail"]++ // did not build, or died outside a test
+		}
 	}
 	ran := count["pass"]+count["fail"] > 0
 	if !ran {

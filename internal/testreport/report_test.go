@@ -85,6 +85,16 @@ func TestReport(t *testing.T) {
 			"# m/a\na/a.go:1:1: expected declaration\nFAIL\tm/a [build failed]\nfailed: m/a\ntests: 0 passed, 1 failed, 0 skipped\n", false,
 		},
 		{
+			"a package that does not build counts beside the tests that fail elsewhere",
+			[]string{
+				`{"Action":"run","Package":"m/a","Test":"T"}`,
+				`{"Action":"fail","Package":"m/a","Test":"T"}`,
+				`{"Action":"fail","Package":"m/a"}`,
+				`{"Action":"fail","Package":"m/b","FailedBuild":"m/b"}`,
+			},
+			"failed: m/a\nfailed: m/b\ntests: 0 passed, 2 failed, 0 skipped\n", false,
+		},
+		{
 			"a test that was running when the process died is shown though it has no result",
 			[]string{
 				`{"Action":"run","Package":"m/a","Test":"T"}`,
