@@ -2,13 +2,37 @@ package packet
 
 import "encoding/binary"
 
+// IPv6FragmentSize is the size in bytes of a fragment header.
+const IPv6FragmentSize = 8
+
 const (
 	ip6FragmentOffset = 2 // in units of 8 bytes << 3 | more
 	ip6FragmentID     = 4
-
-	ip6OptionPad1  = 0
-	ip6OptionJumbo = 0xc2 // RFC 2675
 )
+
+// IPv6 option types (IANA, "Destination Options and Hop-by-Hop Options").
+const (
+	IPv6OptionPad1        = 0
+	IPv6OptionPadN        = 1
+	IPv6OptionRouterAlert = 5
+	IPv6OptionJumbo       = 0xc2
+)
+
+// MaxExtensions is how many IPv6 extension headers a packet may have. RFC 8200
+// section 4.1 knows an order for seven of them; more serve evasion only.
+const MaxExtensions = 8
+
+// isExtension reports whether a next header value is an extension header's
+// that says where the next one begins. ESP does not, and no-next-header ends
+// the chain.
+func isExtension(next uint8) bool {
+	switch next {
+	case ProtoHopByHop, ProtoRouting, ProtoFragment, ProtoAH, ProtoDestOpts,
+		ProtoMobility, ProtoHIP, ProtoShim6:
+		return true
+	}
+	return false
+}
 
 // IPv6Extension is one extension header; its bytes are the packet's.
 type IPv6Extension struct {
@@ -80,7 +104,7 @@ func (it *IPv6Extensions) Next() (h IPv6Extension, ok bool) {
 	case ProtoHopByHop:
 		valid = it.seen == 0 // RFC 8200 section 4.1
 	case ProtoFragment:
-		size = 8 // its second byte is reserved
+		size = IPv6FragmentSize // its second byte is reserved
 	case ProtoAH:
 		size = (int(b[1]) + 2) * 4 // RFC 4302 section 2.2
 		valid = valid && size >= 12
@@ -119,26 +143,84 @@ func (it *IPv6Extensions) Malformed() bool {
 	return it.end == chainTruncated || it.end == chainInvalid
 }
 
+// IPv6Option is one option of a hop-by-hop or destination options header.
+type IPv6Option struct {
+	Type uint8
+	Data []byte // after type and length; part of the packet
+}
+
+// IPv6Options walks the options of an extension header; padding is skipped.
+// An extension header has at most 2048 bytes, which bounds the walk.
+type IPv6Options struct {
+	b         []byte
+	malformed bool
+}
+
+// Options returns a walk over the options; valid iff Type is ProtoHopByHop or
+// ProtoDestOpts.
+func (h IPv6Extension) Options() IPv6Options { return IPv6Options{b: h.Bytes[2:]} }
+
+// Next returns the next option; ok is false at the end of the header, and
+// where a length is impossible: see Malformed.
+func (it *IPv6Options) Next() (o IPv6Option, ok bool) {
+	for len(it.b) > 0 {
+		if it.b[0] == IPv6OptionPad1 {
+			it.b = it.b[1:]
+			continue
+		}
+		if len(it.b) < 2 || len(it.b) < 2+int(it.b[1]) {
+			it.malformed = true
+			it.b = nil
+			break
+		}
+		n := 2 + int(it.b[1])
+		o = IPv6Option{Type: it.b[0], Data: it.b[2:n:n]}
+		it.b = it.b[n:]
+		if o.Type != IPv6OptionPadN {
+			return o, true
+		}
+	}
+	return IPv6Option{}, false
+}
+
+// Malformed reports whether the walk ended at an impossible length.
+func (it *IPv6Options) Malformed() bool { return it.malformed }
+
 // JumboSize returns the payload length, in bytes, of the jumbo payload option
 // (RFC 2675) in the hop-by-hop header, if the packet begins with one.
 func (p IPv6) JumboSize() (size uint32, found bool) {
-	it := p.Extensions()
-	h, ok := it.Next()
+	chain := p.Extensions()
+	h, ok := chain.Next()
 	if !ok || h.Type != ProtoHopByHop {
 		return 0, false
 	}
-	for o := h.Bytes[2:]; len(o) > 0; {
-		if o[0] == ip6OptionPad1 {
-			o = o[1:]
-			continue
+	it := h.Options()
+	for o, ok := it.Next(); ok; o, ok = it.Next() {
+		if o.Type == IPv6OptionJumbo && len(o.Data) == 4 {
+			return binary.BigEndian.Uint32(o.Data), true
 		}
-		if len(o) < 2 || len(o) < 2+int(o[1]) {
-			break
-		}
-		if o[0] == ip6OptionJumbo && o[1] == 4 {
-			return binary.BigEndian.Uint32(o[2:]), true
-		}
-		o = o[2+int(o[1]):]
 	}
 	return 0, false
+}
+
+// IPv6FragmentFields are the fields of a fragment header (RFC 8200 section 4.5).
+type IPv6FragmentFields struct {
+	Next   uint8
+	More   bool
+	Offset uint16 // bytes, a multiple of 8
+	ID     uint32
+}
+
+// Put writes the header to b, which has at least IPv6FragmentSize bytes, and
+// returns its size.
+func (f *IPv6FragmentFields) Put(b []byte) int {
+	b = b[:IPv6FragmentSize]
+	v := f.Offset &^ 7
+	if f.More {
+		v |= 1
+	}
+	b[0], b[1] = f.Next, 0
+	binary.BigEndian.PutUint16(b[ip6FragmentOffset:], v)
+	binary.BigEndian.PutUint32(b[ip6FragmentID:], f.ID)
+	return IPv6FragmentSize
 }

@@ -139,19 +139,21 @@ func parseIPv4(p []byte, in *Info) Reason {
 		return InvalidHeader
 	}
 
-	// RFC 1071 section 2(B): the byte order of the words does not matter.
-	sum := w0&0xffffffff + w0>>32 + w1&0xffffffff + w1>>32 + uint64(w2)
-	if hlen > IPv4MinSize {
-		in.Flags |= HasIPOptions
-		for o := p[IPv4MinSize:hlen]; len(o) >= 4; o = o[4:] {
-			sum += uint64(binary.LittleEndian.Uint32(o))
+	if hlen == IPv4MinSize {
+		// Checksum in line: RFC 1071 section 2(B), the byte order of the words
+		// does not matter. A header of zeros only has been refused above.
+		sum := w0&0xffffffff + w0>>32 + w1&0xffffffff + w1>>32 + uint64(w2)
+		sum = sum>>32 + sum&0xffffffff
+		sum = sum>>16 + sum&0xffff
+		sum = sum>>16 + sum&0xffff
+		if uint16(sum>>16+sum) != 0xffff {
+			in.Flags |= BadIPChecksum
 		}
-	}
-	sum = sum&0xffffffff + sum>>32
-	sum = sum&0xffff + sum>>16
-	sum = sum&0xffff + sum>>16
-	if uint16(sum+sum>>16) != 0xffff {
-		in.Flags |= BadIPChecksum
+	} else {
+		in.Flags |= HasIPOptions
+		if !IPv4(p).ChecksumValid() {
+			in.Flags |= BadIPChecksum
+		}
 	}
 
 	if frag := binary.BigEndian.Uint16(p[ip4Frag:]); frag&(ip4MoreFragments|ip4OffsetMask) != 0 {
@@ -202,27 +204,32 @@ func parseIPv6(b []byte, in *Info) Reason {
 	off := IPv6Size
 	if isExtension(in.Proto) {
 		in.Flags |= HasIPOptions
+		var frag IPv6Extension
 		it := p.Extensions()
 		for h, ok := it.Next(); ok; h, ok = it.Next() {
 			if h.Type != ProtoFragment || h.IsAtomic() {
 				continue
 			}
-			if r := fragment(in, h.FragmentID(), h.FragmentOffset(), size-it.Offset()); r != None {
-				return r
+			if frag.Bytes != nil {
+				return InvalidExtension // fragments are not fragmented again
 			}
+			frag = h
 		}
 		off = it.Offset()
 		in.Proto = it.Proto()
 		in.L4 = in.L3 + uint16(off)
 		in.Key.Tail = uint64(in.Proto) << 56
+		if frag.Bytes != nil {
+			r := fragment(in, frag.FragmentID(), frag.FragmentOffset(), size-off)
+			if r != None || in.Has(IsLaterFragment) {
+				return r
+			}
+		}
 		if it.Malformed() {
 			if in.Has(IsFragment) && it.Truncated() {
 				return FragmentTiny // RFC 7112: the first fragment holds the whole chain
 			}
 			return InvalidExtension
-		}
-		if in.Has(IsLaterFragment) {
-			return laterFragment(in)
 		}
 	}
 	return parseTransport(p[off:], in)
@@ -243,20 +250,16 @@ func fragment(in *Info, id uint32, off uint16, n int) Reason {
 	in.Flags |= IsFragment
 	in.FragID = id
 	in.FragOff = off
-	if int(off)+n > maxIPSize {
-		return InvalidHeader // would reassemble to more than an IP packet can be ("ping of death")
-	}
 	if off == 0 {
 		return None
 	}
 	in.Flags |= IsLaterFragment
-	return laterFragment(in)
-}
-
-// laterFragment keeps a fragment from overwriting the header that was judged
-// in the first one (RFC 1858 section 4, RFC 3128).
-func laterFragment(in *Info) Reason {
-	if in.FragOff < uint16(headerSize[in.Proto]) {
+	if int(off)+n > maxIPSize {
+		return InvalidHeader // would reassemble to more than a packet can be ("ping of death")
+	}
+	if off < uint16(headerSize[in.Proto]) {
+		// RFC 1858 section 4, RFC 3128: it would overwrite the header that was
+		// judged in the first fragment.
 		return FragmentTiny
 	}
 	return None
