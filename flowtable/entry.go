@@ -28,6 +28,19 @@ func (id ID) Dir() Dir { return Dir(id & 1) }
 // Peer returns the opposite direction of the same session.
 func (id ID) Peer() ID { return id ^ 1 }
 
+// Flags of an Entry. Bits 8 and up are the features', who agree in node.
+const (
+	// Settled: Worker.Track has nothing left to do for packets of this
+	// direction. The table's flag; a Permit does not change it.
+	Settled uint32 = 1 << iota
+
+	// Translated: addresses or ports are rewritten; the new ones are the peer's
+	// key, seen from the other side.
+	Translated
+
+	tableFlags = Settled
+)
+
 // Entry is one direction of a session: two cache lines. The two entries of a
 // session stand side by side, so the peer's key, which holds the translated
 // addresses of a NATed session, is the neighbouring line:
@@ -35,15 +48,31 @@ func (id ID) Peer() ID { return id ^ 1 }
 //	line 0   who: key, link and permit     read for every packet, written when the decision is made
 //	line 1   how much: counters, binding   written for every packet, by the worker that polls this direction
 //
-// The words of line 0 after the key are written by Permit.Store and read by
-// the worker of the direction; they are atomic because two ports of a segment
-// may both claim to send the same flow. The counters are single-writer: see
-// relaxed.go.
+// The permit's words are written by StorePermit and read by the worker of the
+// direction; they are atomic because two ports of a segment may both claim to
+// send the same flow. The counters are single-writer: see relaxed.go.
+//
+// # Reading a permit
+//
+// A permit was made for frames of one link: one ingress port, source MAC and
+// destination MAC. It consists of several words, and another worker may be
+// replacing it. So link1 is also a lock and a version: who writes takes it
+// (linkTaken), writes the words, and publishes a link1 with a version one
+// higher. Allowed reads link1, the words, and link1 again. If both times it is
+// the link asked for, in the same version, no writer took it in between, and
+// all words belong to one permit for this link. The version has 15 bits: to
+// mistake one permit for another, a reader would have to be overtaken by a
+// multiple of 32768 of them.
+//
+// Without Allowed, a reader that asks for Epoch, then Hop and Flags, and Link
+// last, may see words of different permits only if one was replaced in these
+// nanoseconds, and none older than the epoch it saw, as StorePermit writes the
+// epoch after the others.
 type Entry struct {
 	Key packet.Key // immutable while the session lives
 
 	link0 atomic.Uint64 // destination MAC and the first two bytes of the source MAC, as in the frame
-	link1 atomic.Uint64 // source MAC's last four bytes | ingress port << 32 | valid << 63; 0 while being written
+	link1 atomic.Uint64 // source MAC's last four bytes | ingress port << 32 | version << 48 | valid << 63
 	hop   atomic.Uint64 // Permit.Hop | Permit.HopGen << 32
 
 	packets  uint64 // by the polling worker; relaxed
@@ -58,7 +87,10 @@ type Entry struct {
 	mirrors     atomic.Uint32 // index of a mirror set, 0 is none
 	service     atomic.Uint32 // binding: virtual server, 0 is none
 	member      atomic.Uint32 // binding: pool member, 0 is none
-	_           [8]byte
+
+	// aux is the table's and the session's. Original entry: when the session
+	// ended, ns. Reply entry: next chain of the pool of free sessions.
+	aux atomic.Uint64
 }
 
 const (
@@ -71,3 +103,146 @@ var (
 	_ = [1]struct{}{}[unsafe.Sizeof(Entry{})-entrySize]
 	_ = [1]struct{}{}[unsafe.Offsetof(Entry{}.packets)-lineSize]
 )
+
+const (
+	// LinkValid is set in every second word of a link.
+	LinkValid = 1 << 63
+
+	linkVersion = 0x7fff << 48
+	linkTaken   = 1 // no valid link: a writer is at the permit
+)
+
+// Permit is a decision about one direction of a session, asked for again when
+// the epoch moves on.
+type Permit struct {
+	Epoch       uint32 // of the configuration that decided
+	Hop         uint32 // where to; the pipeline's number
+	HopGen      uint32 // generation of Hop, to notice that it was reused
+	Flags       uint32 // Translated and the features' flags
+	EgressRule  uint32 // rule that let the packet leave its port; 0 if none was asked
+	IngressRule uint32 // rule that let it into the destination
+	Meters      uint32 // index of the meter of the sender's port | receiver's << 16; 0 is none
+	Mirrors     uint32 // index of a mirror set, 0 is none
+}
+
+// Binding is what is chosen once for the whole session.
+type Binding struct {
+	Service uint32 // virtual server, 0 is none
+	Member  uint32 // pool member, 0 is none
+}
+
+// Allowed returns the hop and the flags of the permit if there is one for this
+// link and of this epoch. link1 must have LinkValid set and its version 0.
+func (e *Entry) Allowed(link0, link1 uint64, epoch uint32) (hop uint64, flags uint32, ok bool) {
+	l := e.link1.Load()
+	if (l^link1)&^linkVersion|e.link0.Load()^link0|uint64(e.epoch.Load()^epoch) != 0 {
+		return 0, 0, false
+	}
+	hop, flags = e.hop.Load(), e.flags.Load()
+	return hop, flags, e.link1.Load() == l
+}
+
+// Hop returns where packets go, and the generation of that number.
+func (e *Entry) Hop() (hop, gen uint32) {
+	h := e.hop.Load()
+	return uint32(h), uint32(h >> 32)
+}
+
+// Epoch returns the epoch of the permit.
+func (e *Entry) Epoch() uint32 { return e.epoch.Load() }
+
+// Link returns the link that the permit is for. The second word has LinkValid
+// set iff there is a permit.
+func (e *Entry) Link() (link0, link1 uint64) { return e.link0.Load(), e.link1.Load() &^ linkVersion }
+
+// Flags returns the flags: the permit's and the table's.
+func (e *Entry) Flags() uint32 { return e.flags.Load() }
+
+// Rules returns the rules that let the packets out of their port and into the
+// destination's.
+func (e *Entry) Rules() (egress, ingress uint32) { return e.egressRule.Load(), e.ingressRule.Load() }
+
+// Meters returns the meters: the sender's port's | the receiver's << 16.
+func (e *Entry) Meters() uint32 { return e.meters.Load() }
+
+// Mirrors returns the mirror set.
+func (e *Entry) Mirrors() uint32 { return e.mirrors.Load() }
+
+// Binding returns what Worker.Bind stored.
+func (e *Entry) Binding() Binding { return Binding{e.service.Load(), e.member.Load()} }
+
+// Count accounts a frame of size bytes, received at now. Only the worker that
+// polls this direction may call it.
+func (e *Entry) Count(size uint32, now int64) {
+	relaxedAdd(&e.packets, 1)
+	relaxedAdd(&e.bytes, uint64(size))
+	relaxedStore(&e.lastSeen, now)
+}
+
+// CountSome is Count for several frames at once, together size bytes long.
+func (e *Entry) CountSome(packets, size uint64, now int64) {
+	relaxedAdd(&e.packets, packets)
+	relaxedAdd(&e.bytes, size)
+	relaxedStore(&e.lastSeen, now)
+}
+
+// Counters returns the packets and bytes so far.
+func (e *Entry) Counters() (packets, bytes uint64) {
+	return atomic.LoadUint64(&e.packets), atomic.LoadUint64(&e.bytes)
+}
+
+// LastSeen returns the time of the last packet, ns; 0 if there was none.
+func (e *Entry) LastSeen() int64 { return atomic.LoadInt64(&e.lastSeen) }
+
+// StorePermit makes p the permit for frames of a link. It reports false if
+// another worker is storing one: then p holds for the packet in hand only, and
+// the next asks again.
+func (e *Entry) StorePermit(p *Permit, link0, link1 uint64) bool {
+	old := e.link1.Load()
+	if old == linkTaken || !e.link1.CompareAndSwap(old, linkTaken) {
+		return false
+	}
+	e.link0.Store(link0)
+	e.hop.Store(uint64(p.Hop) | uint64(p.HopGen)<<32)
+	for {
+		f := e.flags.Load()
+		if e.flags.CompareAndSwap(f, f&tableFlags|p.Flags&^tableFlags) {
+			break
+		}
+	}
+	e.egressRule.Store(p.EgressRule)
+	e.ingressRule.Store(p.IngressRule)
+	e.meters.Store(p.Meters)
+	e.mirrors.Store(p.Mirrors)
+	e.epoch.Store(p.Epoch)
+	version := (old + 1<<48) & linkVersion
+	e.link1.Store(link1&^linkVersion | version | LinkValid)
+	return true
+}
+
+// setFlag sets or clears flags of the table.
+func (e *Entry) setFlag(f uint32, on bool) {
+	if on {
+		e.flags.Or(f)
+	} else {
+		e.flags.And(^f)
+	}
+}
+
+// reset makes e the entry of a session that nobody knows of yet.
+func (e *Entry) reset(key *packet.Key) {
+	e.Key = *key
+	e.link0.Store(0)
+	e.link1.Store(0)
+	e.hop.Store(0)
+	e.packets, e.bytes, e.lastSeen = 0, 0, 0
+	e.flags.Store(0)
+	e.epoch.Store(0)
+	e.egressRule.Store(0)
+	e.ingressRule.Store(0)
+	e.meters.Store(0)
+	e.mirrors.Store(0)
+	e.service.Store(0)
+	e.member.Store(0)
+	e.aux.Store(0)
+}
