@@ -269,11 +269,10 @@ func isQuery(in *packet.Info, frame []byte) bool {
 	}
 	switch typ := frame[in.L4]; in.Proto {
 	case packet.ProtoICMP:
-		// Echo, timestamp, information, address mask (RFC 792, RFC 950), extended echo (RFC 8335).
-		return typ == 8 || typ == 13 || typ == 15 || typ == 17 || typ == 42
+		return typ == packet.ICMPEcho || typ == packet.ICMPTimestamp || typ == packet.ICMPInformation ||
+			typ == packet.ICMPAddressMask || typ == packet.ICMPExtendedEcho
 	default:
-		// Echo (RFC 4443), node information (RFC 4620), extended echo (RFC 8335).
-		return typ == 128 || typ == 139 || typ == 160
+		return typ == packet.ICMPv6Echo || typ == packet.ICMPv6ExtendedEcho
 	}
 }
 

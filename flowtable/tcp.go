@@ -252,11 +252,11 @@ func (s *session) tcpSYNACK(t *tracker, d Dir, g *segment, own, peer *tcpHalf, w
 		// Answers an older SYN, or the client talks to itself.
 		return 0, packet.SessionInvalid
 
-	case d == Original && w&d.by(tcpSYN) != 0 && w&Reply.by(tcpSYN) != 0 && acksSYN:
+	case w&(bothDirs*tcpSYN) == bothDirs*tcpSYN && acksSYN && g.end == own.end:
 		// The second SYN/ACK of a simultaneous open.
 		own.note(g, peer)
 		s.half[d].store(own)
-		return s.tcpSet(t, w, Reply.by(tcpSYNAcked), 0), packet.None
+		return s.tcpSet(t, w, d.peer().by(tcpSYNAcked), 0), packet.None
 
 	case d == Reply && peer.has(halfPending) && g.ack == seq(s.pending.Load()):
 		v := halfOfSYN(g)

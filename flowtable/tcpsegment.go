@@ -42,14 +42,15 @@ func (g *segment) read(in *packet.Info, frame []byte) bool {
 	g.flags = h[13] & tcpFlagsThatMatter
 	size := int(h[12]>>4) * 4
 	length := int(in.L3) + int(in.IPLen) - at - size // of the payload
+	if in.Flags&packet.IsFragment != 0 {
+		// The length of a fragmented segment is not known from its first fragment;
+		// assume the longest, so that its acknowledgement is not one for octets that
+		// were never seen. Options may be cut off.
+		size = min(size, size+length)
+		length = 65535
+	}
 	if legalTCPFlags>>g.flags&1 == 0 || size < tcpHeaderSize || length < 0 || len(frame) < at+size {
 		return false
-	}
-	// The length of a fragmented segment is not known from its first fragment;
-	// assume the longest, so that its acknowledgement is not one for octets that
-	// were never seen.
-	if in.Flags&packet.IsFragment != 0 {
-		length = 65535
 	}
 	g.seq = seq(binary.BigEndian.Uint32(h[4:]))
 	g.ack = seq(binary.BigEndian.Uint32(h[8:]))

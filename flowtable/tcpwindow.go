@@ -37,7 +37,6 @@ const (
 	halfChallenge                       // ack is of a challenge ACK; nothing else is valid
 	halfPending                         // session.pending is valid: the end of a SYN that was let through out of place
 	halfPendingScale
-	_
 
 	pendingScaleShift = 8 // the scale that SYN offered, four bits, valid iff halfPendingScale
 	halfPendingAll    = halfPending | halfPendingScale | 0xf<<pendingScaleShift
@@ -147,19 +146,21 @@ func (own *tcpHalf) lowestACK(peer *tcpHalf) seq {
 // note takes an admitted segment with ACK into v. It also forgets a pending
 // SYN: who goes on with the connection has not begun another.
 func (v *tcpHalf) note(g *segment, peer *tcpHalf) {
+	open := uint32(0) // the window of its SYN, which was not scaled
 	if v.flags&halfSYN != 0 && !g.has(packet.TCPSyn) {
 		v.flags &^= halfSYN
-		v.win = 0 // it was not scaled
+		open, v.win = uint32(v.win), 0
 	}
 	v.flags &^= halfPendingAll
 	v.win = max(v.win, g.win)
 	v.end = v.end.later(g.end)
-	edge := g.ack.add(v.scaled(g.win, peer))
+	window := v.scaled(g.win, peer)
 	if v.flags&halfAcked == 0 {
 		v.flags |= halfAcked
-		v.ack, v.edge = g.ack, edge
+		v.ack, v.edge = g.ack, g.ack.add(max(window, open))
 		return
 	}
+	edge := g.ack.add(window)
 	v.ack = v.ack.later(g.ack)
 	v.edge = v.edge.later(edge)
 }
