@@ -29,6 +29,10 @@ type Segment struct {
 
 	Learning Learning
 
+	// Proxied are addresses that are not the router's, but for which it answers
+	// ARP and ND with its own MAC: virtual servers, NAT pools.
+	Proxied []netip.Prefix
+
 	FloodUnknown bool // unknown unicast goes to all ports; else it is dropped
 	Suppress     bool // ARP and ND for known addresses are answered here and not flooded
 }
@@ -44,7 +48,14 @@ type Learning struct {
 	Enabled bool
 	Limit   int   // addresses for each port; 0 is no limit
 	Drop    bool  // beyond the limit: drop the frame (NSX: DROP), or forward it and don't learn (ALLOW)
-	AgingNs int64 // unused for so long: forgotten
+	AgingNs int64 // unused for so long: forgotten; 0 is never
+
+	// An address that moves between ports more than MoveLimit times within
+	// MoveWindowNs is a loop or a spoof (RFC 7432 section 15.1): it is held where
+	// it was before, and frames from it by other ports are dropped, until no such
+	// frame has come for MoveWindowNs. MoveLimit 0 is no limit.
+	MoveLimit    int
+	MoveWindowNs int64
 }
 
 // Port is an attachment as layer 2 and 3 see it.
@@ -67,7 +78,8 @@ type Attachment struct {
 	Tags dataplane.Tags // what frames of this segment carry on the port's wire
 }
 
-// Address is a workload's address. A port without IP addresses may still have a bound MAC.
+// Address is a workload's address. A MAC that is bound without an IP address
+// may send from any.
 type Address struct {
 	MAC packet.MAC
 	IP  netip.Addr // may be invalid
@@ -88,6 +100,7 @@ type Uplink struct {
 	Addresses []netip.Prefix // the router's addresses with the networks they are on
 	Gateway   netip.Addr     // next hop of the default route; invalid: none
 	MTU       int
+	Proxied   []netip.Prefix // as Segment.Proxied
 }
 
 // Static is a route given by configuration.
