@@ -102,6 +102,9 @@ func (w *Worker) Quiesce(now int64) {
 	if w.backlog != 0 {
 		w.reclaim()
 	}
+	if w.t.cfg.ManualSweep {
+		return
+	}
 	if tick := w.t.tickOf(now); tick != w.tick || w.sweeping {
 		w.expire(tick, now)
 	}

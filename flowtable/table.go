@@ -27,6 +27,10 @@ type Config struct {
 	StrictTCP bool   // TCP sessions begin with a SYN only
 	Records   int    // records of ended sessions that wait for export, per worker; default 1024
 	Prefault  bool   // touch all memory now: a cold page costs microseconds on the packet path
+
+	// ManualSweep leaves expiry to SweepAll and Expire: Quiesce does not sweep, so
+	// that what happens does not depend on how often it is called.
+	ManualSweep bool
 }
 
 // Limits are flood caps: sessions at a time, 0 is no limit.

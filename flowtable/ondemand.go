@@ -1,0 +1,52 @@
+package flowtable
+
+import "github.com/sluice-net/sluice/packet"
+
+// Expire ends the session of id if its time is over at now, although the sweep
+// has not been by, and reports whether it is no longer live. The pipeline asks
+// when a packet comes after a pause; so what a packet finds does not depend on
+// how far the sweep is.
+func (w *Worker) Expire(id ID, now int64) bool {
+	t, n := w.t, id.Session()
+	s := t.session(n)
+	if s.control().phase() != phaseLive {
+		return s.control().phase() == phaseEnded
+	}
+	state := s.state()
+	if t.lastSeen(n)+t.tracker.timeouts[state] > now {
+		return false
+	}
+	w.end(n, endOf(state), now)
+	return true
+}
+
+// TrackError decides whether an ICMP error may pass that quotes a packet of
+// the session: id is the direction in which the error travels, as looked up by
+// the key that packet.Parse makes of it. It returns SessionUnrelated for a
+// forged or stale error.
+func (w *Worker) TrackError(id ID, in *packet.Info, frame []byte, now int64) packet.Reason {
+	offset, ok := packet.QuotedPacket(frame, in)
+	if !ok {
+		return packet.SessionUnrelated
+	}
+	quoted := frame[offset : int(in.L3)+int(in.IPLen)]
+	l4 := 0
+	if in.Has(packet.IsIPv4) {
+		ip, _ := packet.AsIPv4(quoted) // QuotedPacket has checked
+		l4 = ip.HeaderLen()
+	} else {
+		ip, _ := packet.AsIPv6(quoted)
+		it := ip.Extensions()
+		for _, more := it.Next(); more; _, more = it.Next() {
+		}
+		l4 = it.Offset()
+	}
+	n := id.Session()
+	s := w.t.session(n)
+	before := s.state()
+	r := s.relatedError(id.Dir(), quoted[l4:])
+	if c := w.t.tracker.changes(before, s.state()); c != 0 {
+		w.t.stateChanged(n, c, now)
+	}
+	return r
+}
