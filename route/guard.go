@@ -58,21 +58,118 @@ func (f *Forwarder) judgeSource(d *dataplane.Decision, m *member, src packet.MAC
 func (f *Forwarder) judgeBinding(d *dataplane.Decision, m *member, src packet.MAC) packet.Reason {
 	b := binding{mac: src.Word(), port: uint64(m.port)}
 	anyIP, bound := f.bindings[b]
-	switch {
+	ok := bound
+	switch in := d.Info; {
 	case !bound:
-		return packet.SpoofGuard
-	case anyIP:
-		return packet.None
+	case in.EtherType == packet.EtherTypeARP:
+		ok = f.mayARP(d, b, src, anyIP)
+	case in.Has(packet.IsIPv6):
+		ok = f.maySend6(d, b, src, anyIP)
+	case in.Has(packet.IsIPv4):
+		ip := sourceIP(d)
+		ok = anyIP || f.bindings[b.with(ip)] || (ip == unspecified4 && isDHCPClient(in))
 	}
-	switch {
-	case d.Info.EtherType == packet.EtherTypeARP:
-		return f.judgeARP(d, b, src)
-	case !d.Info.Has(packet.IsIP):
-		return packet.None
+	if !ok {
+		return packet.SpoofGuard
 	}
 	return packet.None
 }
 
-func (f *Forwarder) judgeARP(d *dataplane.Decision, b binding, src packet.MAC) packet.Reason {
-	return packet.None
+// mayARP reports whether a guarded port may send an ARP packet. Without an
+// address of its own yet, a host may ask whether one is taken (RFC 5227 section 2.1.1).
+// What cannot be read cannot be trusted.
+func (f *Forwarder) mayARP(d *dataplane.Decision, b binding, src packet.MAC, anyIP bool) bool {
+	arp, ok := packet.AsARP(d.Frame()[d.Info.L3:])
+	if !ok || arp.SenderMAC() != src {
+		return false
+	}
+	ip := arp.SenderIP()
+	return anyIP || f.bindings[b.with(ip)] || (ip == unspecified4 && arp.Op() == packet.ARPRequest)
+}
+
+// maySend6 reports whether a guarded port may send an IPv6 packet: from a bound
+// address, the link-local one made of its MAC, or none where a host that has
+// none yet must (RFC 4862 section 5.4, RFC 3590). Neighbour discovery must
+// speak of the port's own addresses.
+func (f *Forwarder) maySend6(d *dataplane.Decision, b binding, src packet.MAC, anyIP bool) bool {
+	in := d.Info
+	own := func(ip packet.Addr) bool { return anyIP || f.bindings[b.with(ip)] || ip == linkLocal(src) }
+	ip := sourceIP(d)
+	if in.Proto != packet.ProtoICMPv6 || in.Has(packet.IsLaterFragment) {
+		return own(ip)
+	}
+	message := icmpOf(d)
+	if len(message) == 0 {
+		return false
+	}
+	var link packet.MAC
+	stated := false
+	switch message[0] {
+	case packet.ICMPv6NeighborSolicitation, packet.ICMPv6NeighborAdvertisement:
+		nd, ok := packet.AsNDNeighbor(message)
+		if !ok || (nd.Type() == packet.ICMPv6NeighborAdvertisement && !own(nd.Target())) {
+			return false
+		}
+		link, stated = nd.LinkAddr()
+	case packet.ICMPv6RouterSolicitation:
+		if rs, ok := packet.AsNDRouterSolicitation(message); ok {
+			link, stated = rs.LinkAddr()
+		}
+	case packet.ICMPv6RouterAdvertisement:
+		if ra, ok := packet.AsNDRouterAdvertisement(message); ok {
+			it := ra.Options()
+			for o, ok := it.Next(); ok && !stated; o, ok = it.Next() {
+				link, stated = o.LinkAddr()
+			}
+		}
+	case packet.ICMPv6MulticastReport, packet.ICMPv6MulticastReportV2, packet.ICMPv6MulticastDone:
+	default:
+		return own(ip)
+	}
+	if stated && link != src {
+		return false
+	}
+	return ip == unspecified6 && message[0] != packet.ICMPv6NeighborAdvertisement || own(ip)
+}
+
+// with returns the binding of an IP address to the same MAC and port.
+func (b binding) with(ip packet.Addr) binding {
+	b.ip = ip
+	return b
+}
+
+var (
+	unspecified4 = packet.AddrFrom4(&[4]byte{})
+	unspecified6 = packet.Addr{}
+)
+
+// isDHCPClient reports whether a packet is from a DHCP client to a server (RFC
+// 2131 section 4.1).
+func isDHCPClient(in *packet.Info) bool {
+	return in.Proto == packet.ProtoUDP && in.Has(packet.HasPorts) &&
+		in.Key.SrcPort() == dhcpClientPort && in.Key.DstPort() == dhcpServerPort
+}
+
+const (
+	dhcpServerPort = 67
+	dhcpClientPort = 68
+)
+
+// sourceIP returns the source address in the IP header: the key of an ICMP
+// error is that of the packet it quotes.
+func sourceIP(d *dataplane.Decision) packet.Addr {
+	in := d.Info
+	switch {
+	case !in.Has(packet.ICMPError):
+		return in.Key.Src
+	case in.Has(packet.IsIPv6):
+		return packet.IPv6(d.Frame()[in.L3:]).Src()
+	}
+	return packet.IPv4(d.Frame()[in.L3:]).Src()
+}
+
+// icmpOf returns the ICMP message of an IP packet.
+func icmpOf(d *dataplane.Decision) []byte {
+	in := d.Info
+	return d.Frame()[in.L4 : uint32(in.L3)+in.IPLen]
 }

@@ -20,7 +20,7 @@ type Forwarder struct {
 	members  map[memberKey]member
 	stations map[stationKey]station // bound MACs
 	hosts    map[hostKey]host       // bound IP addresses
-	bindings map[binding]bool       // of guarded ports
+	bindings map[binding]bool       // of all ports; see binding
 	floods   [][]dataplane.FloodTarget
 
 	routing
@@ -105,14 +105,15 @@ type hostKey struct {
 	zone packet.Zone
 }
 
-// host is whose an IP address is.
+// host is whose an IP address is. Port 0: several ports share it (one that is
+// on duty and its standby), and who has it just now is heard like that of an unbound one.
 type host struct {
 	mac  packet.MAC
 	port uint16
 }
 
-// binding is an address that a guarded port may send from. That with the zero
-// ip is for the MAC itself: true if it may send from any IP address.
+// binding is an address that a port has. That with the zero ip is the MAC
+// itself, and true if it may send from any IP address; others are true.
 type binding struct {
 	ip   packet.Addr
 	mac  uint64
@@ -144,10 +145,10 @@ func (f *Forwarder) hopOf(zone packet.Zone, mac packet.MAC) (at station, found b
 	return f.state.macs.find(zone, mac.Word())
 }
 
-// hostAt returns whose an IP address of a zone is, if it is bound.
+// hostAt returns whose an IP address of a zone is, if it is bound to one port.
 func (f *Forwarder) hostAt(zone packet.Zone, ip packet.Addr) (h host, found bool) {
-	h, found = f.hosts[hostKey{ip, zone}]
-	return h, found
+	h = f.hosts[hostKey{ip, zone}]
+	return h, h.port != 0
 }
 
 // macsGone tells layer 3 about addresses that have been forgotten.
@@ -324,19 +325,19 @@ func (f *Forwarder) bind(p *Port, m *member, seg *segment, a Address) error {
 		return err
 	}
 	f.stations[key] = station{port: p.Number, hop: hop}
+	b := binding{mac: key.mac, port: uint64(p.Number)}
+	if !a.IP.IsValid() {
+		f.bindings[b] = true
+		return nil
+	}
+	f.bindings[b] = f.bindings[b]
 	ip := packet.AddrFrom(a.IP)
-	if p.Guard {
-		b := binding{mac: key.mac, port: uint64(p.Number)}
-		f.bindings[b] = f.bindings[b] || !a.IP.IsValid()
-		b.ip = ip
-		f.bindings[b] = f.bindings[b] || a.IP.IsValid()
+	f.bindings[b.with(ip)] = true
+	h := host{mac: a.MAC, port: p.Number}
+	if other, found := f.hosts[hostKey{ip, seg.zone}]; found && other != h {
+		h = host{}
 	}
-	if a.IP.IsValid() {
-		// An address that two ports share (a standby's) is the first one's here.
-		if _, found := f.hosts[hostKey{ip, seg.zone}]; !found {
-			f.hosts[hostKey{ip, seg.zone}] = host{mac: a.MAC, port: p.Number}
-		}
-	}
+	f.hosts[hostKey{ip, seg.zone}] = h
 	return nil
 }
 
