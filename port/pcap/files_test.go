@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
-	"math/bits"
 )
 
 // order is a byte order that files are built in.
@@ -106,8 +105,6 @@ func open(file []byte) (frames []Frame, r *Reader, err error) {
 	frames, err = readAll(r)
 	return frames, r, err
 }
-
-func swapped(magic uint32) uint32 { return bits.ReverseBytes32(magic) }
 
 var (
 	// frameA and frameB are minimal Ethernet frames of different lengths.

@@ -23,65 +23,103 @@ func TestReader(t *testing.T) {
 		file []byte
 		want []Frame
 	}{
-		{"pcap, little endian, microseconds", pcapFile(le, magicMicro, 1, record{7, 3, 15, 15, frameA}),
-			[]Frame{with(a, func(f *Frame) { f.Time += 3000 })}},
-		{"pcap, big endian, microseconds", pcapFile(be, magicMicro, 1, record{7, 3, 15, 15, frameA}),
-			[]Frame{with(a, func(f *Frame) { f.Time += 3000 })}},
-		{"pcap, little endian, nanoseconds", pcapFile(le, magicNano, 1, record{7, 3, 15, 15, frameA}),
-			[]Frame{with(a, func(f *Frame) { f.Time += 3 })}},
-		{"pcap, big endian, nanoseconds", pcapFile(be, magicNano, 1, record{7, 3, 15, 15, frameA}),
-			[]Frame{with(a, func(f *Frame) { f.Time += 3 })}},
+		{
+			"pcap, little endian, microseconds", pcapFile(le, magicMicro, 1, record{7, 3, 15, 15, frameA}),
+			[]Frame{with(a, func(f *Frame) { f.Time += 3000 })},
+		},
+		{
+			"pcap, big endian, microseconds", pcapFile(be, magicMicro, 1, record{7, 3, 15, 15, frameA}),
+			[]Frame{with(a, func(f *Frame) { f.Time += 3000 })},
+		},
+		{
+			"pcap, little endian, nanoseconds", pcapFile(le, magicNano, 1, record{7, 3, 15, 15, frameA}),
+			[]Frame{with(a, func(f *Frame) { f.Time += 3 })},
+		},
+		{
+			"pcap, big endian, nanoseconds", pcapFile(be, magicNano, 1, record{7, 3, 15, 15, frameA}),
+			[]Frame{with(a, func(f *Frame) { f.Time += 3 })},
+		},
 		{"a file header alone is a capture of nothing", pcapFile(le, magicMicro, 1), nil},
-		{"an empty frame is a frame, also as the first one", pcapFile(le, magicMicro, 1, record{sec: 7, origLen: 60}),
-			[]Frame{with(a, func(f *Frame) { f.Data, f.OrigLen = []byte{}, 60 })}},
+		{
+			"an empty frame is a frame, also as the first one", pcapFile(le, magicMicro, 1, record{sec: 7, origLen: 60}),
+			[]Frame{with(a, func(f *Frame) { f.Data, f.OrigLen = []byte{}, 60 })},
+		},
 		{"an original length below the captured one is raised to it", pcapFile(le, magicMicro, 1, record{7, 0, 15, 3, frameA}), oneA},
-		{"a subsecond field of more than a second carries over instead of wrapping around",
+		{
+			"a subsecond field of more than a second carries over instead of wrapping around",
 			pcapFile(le, magicMicro, 1, record{7, math.MaxUint32, 15, 15, frameA}),
-			[]Frame{with(a, func(f *Frame) { f.Time += math.MaxUint32 * 1000 })}},
-		{"the last second that fits is in 2106, not before 1970", pcapFile(le, magicMicro, 1, rec(math.MaxUint32, frameA)),
-			[]Frame{with(a, func(f *Frame) { f.Time = math.MaxUint32 * 1e9 })}},
+			[]Frame{with(a, func(f *Frame) { f.Time += math.MaxUint32 * 1000 })},
+		},
+		{
+			"the last second that fits is in 2106, not before 1970", pcapFile(le, magicMicro, 1, rec(math.MaxUint32, frameA)),
+			[]Frame{with(a, func(f *Frame) { f.Time = math.MaxUint32 * 1e9 })},
+		},
 		{"bits above the link type that are not marked valid mean nothing", pcapFile(le, magicMicro, 0x30000001, rec(7, frameA)), oneA},
 		{"a valid FCS length is cut off", pcapFile(le, magicMicro, 2<<28|1<<26|1, rec(7, append(frameA[:15:15], 1, 2, 3, 4))), oneA},
-		{"an FCS that the snapshot has cut already is not cut again",
+		{
+			"an FCS that the snapshot has cut already is not cut again",
 			pcapFile(le, magicMicro, 2<<28|1<<26|1, record{7, 0, 15, 100, frameA}),
-			[]Frame{with(a, func(f *Frame) { f.OrigLen = 96 })}},
-		{"frames longer than the header's snapshot length are kept (dpkt writes such files)",
+			[]Frame{with(a, func(f *Frame) { f.OrigLen = 96 })},
+		},
+		{
+			"frames longer than the header's snapshot length are kept (dpkt writes such files)",
 			pcapFile(le, magicMicro, 1, rec(7, make([]byte, 70000))),
-			[]Frame{with(a, func(f *Frame) { f.Data, f.OrigLen = make([]byte, 70000), 70000 })}},
+			[]Frame{with(a, func(f *Frame) { f.Data, f.OrigLen = make([]byte, 70000), 70000 })},
+		},
 
 		{"pcapng without interfaces is a capture of nothing", section(le), nil},
 		{"pcapng, little endian, microseconds by default", join(section(le), ifaceBlock(le, 1, 0), enhanced(le, 0, 7e6, frameA)), oneA},
 		{"pcapng, big endian", join(section(be), ifaceBlock(be, 1, 0), enhanced(be, 0, 7e6, frameA)), oneA},
-		{"each interface has a resolution of its own",
+		{
+			"each interface has a resolution of its own",
 			join(section(le), ifaceBlock(le, 1, 0, uint16(optResol), uint16(1), []byte{9}), ifaceBlock(le, 1, 0, uint16(optResol), uint16(1), []byte{0x80 | 10}),
 				enhanced(le, 0, 7e9, frameA), enhanced(le, 1, 7<<10|512, frameA)),
-			[]Frame{a, with(a, func(f *Frame) { f.Index, f.Time = 1, 75e8 })}},
-		{"a time offset may reach before 1970",
+			[]Frame{a, with(a, func(f *Frame) { f.Index, f.Time = 1, 75e8 })},
+		},
+		{
+			"a time offset may reach before 1970",
 			join(section(be), ifaceBlock(be, 1, 0, uint16(optOffset), uint16(8), ^uint64(0)-9), enhanced(be, 0, 7e6, frameA)),
-			[]Frame{with(a, func(f *Frame) { f.Time = -3e9 })}},
-		{"a new section may change the byte order and starts counting interfaces again",
+			[]Frame{with(a, func(f *Frame) { f.Time = -3e9 })},
+		},
+		{
+			"a new section may change the byte order and starts counting interfaces again",
 			join(section(le), ifaceBlock(le, 105, 0), ifaceBlock(le, 1, 0), enhanced(le, 1, 7e6, frameA),
 				section(be), ifaceBlock(be, 1, 0), enhanced(be, 0, 7e6, frameA)),
-			[]Frame{a, with(a, func(f *Frame) { f.Index = 1 })}},
-		{"blocks that are not known, name resolution and statistics are passed over",
+			[]Frame{a, with(a, func(f *Frame) { f.Index = 1 })},
+		},
+		{
+			"blocks that are not known, name resolution and statistics are passed over",
 			join(section(le), ifaceBlock(le, 1, 0), block(le, 4, []byte("names")), block(le, 5, uint32(0), uint64(0)), block(le, 0xbad, []byte("custom")),
-				enhanced(le, 0, 7e6, frameA)), oneA},
-		{"options after a frame are passed over",
+				enhanced(le, 0, 7e6, frameA)), oneA,
+		},
+		{
+			"options after a frame are passed over",
 			join(section(le), ifaceBlock(le, 1, 0), block(le, blockEnhanced, uint32(0), uint32(0), uint32(7e6), uint32(15), uint32(15), frameA,
-				uint16(optComment), uint16(2), []byte("hi"), uint32(0))), oneA},
-		{"an obsolete packet block has an interface of 16 bits",
-			join(section(le), ifaceBlock(le, 1, 0), block(le, blockPacket, uint16(0), uint16(9), uint32(0), uint32(7e6), uint32(15), uint32(15), frameA)), oneA},
-		{"a simple packet block has the time of the frame before",
+				uint16(optComment), uint16(2), []byte("hi"), uint32(0))), oneA,
+		},
+		{
+			"an obsolete packet block has an interface of 16 bits",
+			join(section(le), ifaceBlock(le, 1, 0), block(le, blockPacket, uint16(0), uint16(9), uint32(0), uint32(7e6), uint32(15), uint32(15), frameA)), oneA,
+		},
+		{
+			"a simple packet block has the time of the frame before",
 			join(section(le), ifaceBlock(le, 1, 0), enhanced(le, 0, 7e6, frameA), block(le, blockSimple, uint32(15), frameA)),
-			[]Frame{a, with(a, func(f *Frame) { f.Index = 1 })}},
-		{"a simple packet block is cut to the snapshot length",
+			[]Frame{a, with(a, func(f *Frame) { f.Index = 1 })},
+		},
+		{
+			"a simple packet block is cut to the snapshot length",
 			join(section(le), ifaceBlock(le, 1, 15), block(le, blockSimple, uint32(100), frameA)),
-			[]Frame{with(a, func(f *Frame) { f.Time, f.OrigLen = 0, 100 })}},
-		{"an FCS length is given in bits",
-			join(section(le), ifaceBlock(le, 1, 0, uint16(optFCSLen), uint16(1), []byte{32}), enhanced(le, 0, 7e6, append(frameA[:15:15], 1, 2, 3, 4))), oneA},
-		{"frames of a link type that is not carried count in the numbering, whatever their length",
+			[]Frame{with(a, func(f *Frame) { f.Time, f.OrigLen = 0, 100 })},
+		},
+		{
+			"an FCS length is given in bits",
+			join(section(le), ifaceBlock(le, 1, 0, uint16(optFCSLen), uint16(1), []byte{32}), enhanced(le, 0, 7e6, append(frameA[:15:15], 1, 2, 3, 4))), oneA,
+		},
+		{
+			"frames of a link type that is not carried count in the numbering, whatever their length",
 			join(section(le), ifaceBlock(le, 105, 0), ifaceBlock(le, 1, 0), enhanced(le, 0, 1e6, make([]byte, MaxCapture+1)), enhanced(le, 1, 7e6, frameA)),
-			[]Frame{with(a, func(f *Frame) { f.Index = 1 })}},
+			[]Frame{with(a, func(f *Frame) { f.Index = 1 })},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.why, func(t *testing.T) {
@@ -117,10 +155,14 @@ func TestReaderErrors(t *testing.T) {
 		{"a link type by its name", pcapFile(le, magicMicro, 105), 0, "test.cap: link type 105 (IEEE802_11) is not carried", nil},
 		{"a link type without a name", pcapFile(le, magicMicro, 65000), 0, "link type 65000 is not carried", nil},
 		{"a link type of private use", pcapFile(le, magicMicro, 149), 0, "link type 149 (USER2) is not carried", nil},
-		{"a record that ends early is named with its place",
-			pcapFile(le, magicMicro, 1, rec(1, frameA), record{1, 0, 15, 15, frameA[:14]}), 1, "test.cap: frame 1 at byte 55: file is truncated", ErrTruncated},
-		{"a captured length that cannot be is not allocated",
-			pcapFile(le, magicMicro, 1, rec(1, frameA), record{1, 0, math.MaxUint32, 15, frameA}), 1, "frame 1 at byte 55: captured length 4294967295 exceeds 262144", nil},
+		{
+			"a record that ends early is named with its place",
+			pcapFile(le, magicMicro, 1, rec(1, frameA), record{1, 0, 15, 15, frameA[:14]}), 1, "test.cap: frame 1 at byte 55: file is truncated", ErrTruncated,
+		},
+		{
+			"a captured length that cannot be is not allocated",
+			pcapFile(le, magicMicro, 1, rec(1, frameA), record{1, 0, math.MaxUint32, 15, frameA}), 1, "frame 1 at byte 55: captured length 4294967295 exceeds 262144", nil,
+		},
 
 		{"pcapng of another version", block(le, blockSection, uint32(byteOrderMagic), uint16(2), uint16(0), uint64(0)), 0, "pcapng version 2.0", ErrNotCapture},
 		{"pcapng with a byte-order magic that is none", block(le, blockSection, uint32(1), uint16(1), uint16(0), uint64(0)), 0, "byte-order magic is 01 00 00 00", ErrNotCapture},
@@ -128,20 +170,30 @@ func TestReaderErrors(t *testing.T) {
 		{"a block length below a block's own fields would wrap around", join(sec, eth, good, []byte{6, 0, 0, 0, 8, 0, 0, 0}), 1, "block length 8 is impossible", nil},
 		{"a block length that is not a multiple of four", join(sec, eth, good, []byte{6, 0, 0, 0, 33, 0, 0, 0}), 1, "block length 33 is impossible", nil},
 		{"lengths at both ends of a block must agree", join(sec, eth, badEnd), 0, "block length is 48 at its start and 49 at its end", nil},
-		{"an interface that is not described", join(sec, eth, good, enhanced(le, 1, 0, frameA)), 1,
-			"interface 1 is not described; the section has 1 so far", nil},
+		{
+			"an interface that is not described", join(sec, eth, good, enhanced(le, 1, 0, frameA)), 1,
+			"interface 1 is not described; the section has 1 so far", nil,
+		},
 		{"a simple packet before any interface", join(sec, block(le, blockSimple, uint32(15), frameA)), 0, "frame 0 at byte 28: interface 0 is not described", nil},
-		{"a captured length beyond the block", join(sec, eth, good, block(le, blockEnhanced, uint32(0), uint64(0), uint32(16), uint32(16), frameA[:12])), 1,
-			"captured length 16: block ends before its content does", errBlockEnd},
+		{
+			"a captured length beyond the block", join(sec, eth, good, block(le, blockEnhanced, uint32(0), uint64(0), uint32(16), uint32(16), frameA[:12])), 1,
+			"captured length 16: block ends before its content does", errBlockEnd,
+		},
 		{"a packet block without room for its fields", join(sec, eth, good, block(le, blockEnhanced, uint32(0))), 1, "frame 1 at byte 96: block ends before", errBlockEnd},
 		{"an option beyond the block", join(sec, ifaceBlock(le, 1, 0, uint16(optResol), uint16(5), []byte{9})), 0, "option 9 of 5 bytes: block ends", errBlockEnd},
 		{"a resolution of four bytes", join(sec, ifaceBlock(le, 1, 0, uint16(optResol), uint16(4), []byte{9, 9, 9, 9})), 0, "option 9 has 4 bytes, not 1", nil},
-		{"a frame of a carried link type may not be endless",
-			join(sec, eth, good, enhanced(le, 0, 0, make([]byte, MaxCapture+1))), 1, "captured length 262145 exceeds 262144", nil},
-		{"an unknown block cut short is not the end of a whole file", join(sec, eth, good, block(le, 0xbad, make([]byte, 40))[:30]), 1,
-			"block of type 0xbad at byte 96, before frame 1: file is truncated", ErrTruncated},
-		{"nothing in the file is carried", join(sec, ifaceBlock(le, 105, 0), enhanced(le, 0, 0, frameA), section(le), ifaceBlock(le, 9, 0), enhanced(le, 0, 0, frameA)), 0,
-			"no frame is of a link type that is carried, but 9 (PPP), 105 (IEEE802_11)", nil},
+		{
+			"a frame of a carried link type may not be endless",
+			join(sec, eth, good, enhanced(le, 0, 0, make([]byte, MaxCapture+1))), 1, "captured length 262145 exceeds 262144", nil,
+		},
+		{
+			"an unknown block cut short is not the end of a whole file", join(sec, eth, good, block(le, 0xbad, make([]byte, 40))[:30]), 1,
+			"block of type 0xbad at byte 96, before frame 1: file is truncated", ErrTruncated,
+		},
+		{
+			"nothing in the file is carried", join(sec, ifaceBlock(le, 105, 0), enhanced(le, 0, 0, frameA), section(le), ifaceBlock(le, 9, 0), enhanced(le, 0, 0, frameA)), 0,
+			"no frame is of a link type that is carried, but 9 (PPP), 105 (IEEE802_11)", nil,
+		},
 	}
 	require.Equal(t, 96, head, "offsets in the rows")
 	for _, tt := range tests {
