@@ -316,8 +316,8 @@ func (b *bucket) lock() {
 }
 
 func unlock(b1, b2 *bucket) {
-	atomic.StoreUint32(&b1.version, b1.version+1)
-	atomic.StoreUint32(&b2.version, b2.version+1)
+	atomic.AddUint32(&b1.version, 1)
+	atomic.AddUint32(&b2.version, 1)
 }
 
 // relax waits for another writer. It is inside for some tens of nanoseconds,

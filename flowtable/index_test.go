@@ -1,0 +1,285 @@
+package flowtable
+
+import (
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func newIndex(t testing.TB, capacity int) *Index {
+	t.Helper()
+	x, err := NewIndex(capacity, 7)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, x.Close()) })
+	return x
+}
+
+// numbered hashes: element id has hash hashOf(id).
+func hashOf(id uint32) uint64 {
+	seed := uint64(id)
+	return splitMix(&seed)
+}
+
+func (x *Index) has(id uint32) bool {
+	_, found := x.Find(hashOf(id), func(other uint32) bool { return other == id })
+	return found
+}
+
+func TestNewIndexChecksCapacity(t *testing.T) {
+	for _, row := range []struct {
+		why      string
+		capacity int
+	}{
+		{"an index of nothing has no use", 0},
+		{"a negative number is a mistake", -1},
+		{"numbers have 32 bits", 1 << 40},
+	} {
+		_, err := NewIndex(row.capacity, 0)
+		require.Error(t, err, row.why)
+	}
+}
+
+func TestSlotOfNamesTheFirstMatch(t *testing.T) {
+	const fp = 0xabcd
+	for slot := range uint64(slotsPerBucket) {
+		var b bucket
+		for i := range uint64(slotsPerBucket) {
+			b.set(i, 0x1111)
+		}
+		b.set(slot, fp)
+		m := matches(b.fp[0], b.fp[1], fp)
+		require.NotZero(t, m)
+		require.Equal(t, slot, slotOf(m), "fingerprint in slot %d", slot)
+		require.Zero(t, matches(b.fp[0], b.fp[1], 0x2222), "a fingerprint that is not there")
+	}
+}
+
+func TestMatchesNeverNamesAnEmptySlot(t *testing.T) {
+	// Borrowing marks lanes that differ by one above a match; the worst
+	// neighbours of each fingerprint are tried in every slot.
+	for _, fp := range []uint64{2, 3, 4, 5, 0x7fff, 0x8000, 0x8001, 0xfffe, 0xffff} {
+		for pattern := range 1 << slotsPerBucket {
+			var b bucket
+			for slot := range uint64(slotsPerBucket) {
+				if pattern>>slot&1 == 1 {
+					b.set(slot, fp)
+				}
+			}
+			for m := matches(b.fp[0], b.fp[1], fp); m != 0; m &= m - 1 {
+				require.Equal(t, 1, pattern>>slotOf(m)&1, "fp %#x pattern %b", fp, pattern)
+			}
+		}
+	}
+}
+
+func TestFingerprintIsNeitherEmptyNorItsNeighbour(t *testing.T) {
+	for top := range uint64(1 << 16) {
+		require.GreaterOrEqual(t, fingerprint(top<<48), uint64(2))
+	}
+}
+
+func TestAlternateIsAnotherBucketAndItsOwnInverse(t *testing.T) {
+	x := newIndex(t, 10_000)
+	for id := range uint32(100_000) {
+		h := hashOf(id)
+		fp := fingerprint(h)
+		i := h & x.mask
+		j := x.alternate(h, fp)
+		require.NotEqual(t, i, j)
+		require.Equal(t, i, x.alternate(j, fp))
+		require.LessOrEqual(t, j, x.mask)
+	}
+}
+
+// TestIndexModel compares the index with a map over random operations.
+func TestIndexModel(t *testing.T) {
+	x := newIndex(t, 500)
+	rng := rand.New(rand.NewPCG(1, 1))
+	model := map[uint32]bool{}
+	for range 200_000 {
+		id := rng.Uint32N(480) + 1
+		switch h := hashOf(id); rng.IntN(3) {
+		case 0:
+			existing, what := x.InsertUnique(h, id, func(other uint32) bool { return other == id })
+			if model[id] {
+				require.Equal(t, Exists, what)
+				require.Equal(t, id, existing)
+			} else {
+				require.Equal(t, Inserted, what)
+			}
+			model[id] = true
+		case 1:
+			require.Equal(t, model[id], x.Remove(h, id))
+			delete(model, id)
+		default:
+			require.Equal(t, model[id], x.has(id))
+		}
+	}
+	for id := range uint32(500) {
+		require.Equal(t, model[id], x.has(id))
+	}
+}
+
+func TestIndexFillsBeyondItsLoad(t *testing.T) {
+	for _, row := range []struct {
+		why  string
+		load float64
+	}{
+		{"80 % is what NewIndex sizes for", 0.80},
+		{"85 % leaves room for bad luck", 0.85},
+		{"95 % is what eight slots and two choices can do", 0.95},
+	} {
+		x := newIndex(t, 100_000)
+		n := uint32(float64(x.Slots()) * row.load)
+		for id := uint32(1); id <= n; id++ {
+			require.True(t, x.Insert(hashOf(id), id), "%s: element %d of %d", row.why, id, n)
+		}
+		for id := uint32(1); id <= n; id++ {
+			require.True(t, x.has(id), row.why)
+		}
+		for id := n + 1; id <= n+100_000; id++ {
+			require.False(t, x.has(id), row.why)
+		}
+		for id := uint32(1); id <= n; id++ {
+			require.True(t, x.Remove(hashOf(id), id), row.why)
+		}
+		for i := range x.mask + 1 {
+			require.Equal(t, [2]uint64{}, x.at(i).fp, "everything was removed")
+			require.Zero(t, x.at(i).version&1, "no lock was left behind")
+		}
+	}
+}
+
+func TestIndexSaysFull(t *testing.T) {
+	x := newIndex(t, 1) // the smallest: 512 slots
+	n := uint32(0)
+	for id := uint32(1); x.Insert(hashOf(id), id); id++ {
+		n = id
+	}
+	require.Greater(t, int(n), x.Slots()*9/10)
+	require.LessOrEqual(t, int(n), x.Slots())
+	for id := uint32(1); id <= n; id++ {
+		require.True(t, x.has(id), "a failed insertion loses nobody")
+	}
+}
+
+func TestPrimaryBucketIsPreferred(t *testing.T) {
+	x := newIndex(t, 50_000)
+	n, primary := uint32(50_000), 0
+	for id := uint32(1); id <= n; id++ {
+		x.Insert(hashOf(id), id)
+	}
+	for id := uint32(1); id <= n; id++ {
+		h := hashOf(id)
+		if _, found := x.at(h).find(fingerprint(h), func(other uint32) bool { return other == id }); found {
+			primary++
+		}
+	}
+	require.Greater(t, primary, int(n)*8/10, "one line for most lookups")
+}
+
+// TestIndexConcurrent: writers insert and remove elements of their own, at a
+// load that keeps displacing others, while readers look for elements that are
+// there throughout, and for some that never are.
+func TestIndexConcurrent(t *testing.T) {
+	const (
+		capacity = 2000
+		resident = 2400 // 60 % of 4096 slots
+		churn    = 600  // per writer; together up to 89 %
+		writers  = 2
+		readers  = 2
+		rounds   = 40
+	)
+	x := newIndex(t, capacity)
+	require.Equal(t, 4096, x.Slots())
+	for id := uint32(1); id <= resident; id++ {
+		require.True(t, x.Insert(hashOf(id), id))
+	}
+	var writing, reading sync.WaitGroup
+	var done atomic.Bool
+	var missing, ghosts, refused atomic.Int64
+	for w := range uint32(writers) {
+		writing.Go(func() {
+			first := 1_000_000 * (w + 1)
+			for range rounds {
+				for id := first; id < first+churn; id++ {
+					if !x.Insert(hashOf(id), id) {
+						refused.Add(1)
+					}
+				}
+				for id := first; id < first+churn; id++ {
+					if !x.has(id) || !x.Remove(hashOf(id), id) {
+						missing.Add(1)
+					}
+				}
+			}
+		})
+	}
+	for r := range uint64(readers) {
+		reading.Go(func() {
+			rng := rand.New(rand.NewPCG(r, r))
+			for !done.Load() {
+				for range 64 {
+					if !x.has(rng.Uint32N(resident) + 1) {
+						missing.Add(1)
+					}
+					if x.has(rng.Uint32N(1000) + 9_000_000) {
+						ghosts.Add(1)
+					}
+				}
+			}
+		})
+	}
+	writing.Wait()
+	done.Store(true)
+	reading.Wait()
+	require.Zero(t, missing.Load(), "elements that were there and not found")
+	require.Zero(t, ghosts.Load(), "elements that were never there and found")
+	require.Zero(t, refused.Load(), "insertions refused below 90 %")
+	for id := uint32(1); id <= resident; id++ {
+		require.True(t, x.has(id))
+	}
+}
+
+// TestInsertUniqueRace: of several that insert equal elements, one wins.
+func TestInsertUniqueRace(t *testing.T) {
+	x := newIndex(t, 4000)
+	const elements, contenders = 2000, 4
+	var wins [elements]atomic.Int32
+	var wg sync.WaitGroup
+	for c := range uint32(contenders) {
+		wg.Go(func() {
+			for e := range uint32(elements) {
+				// Number e*contenders+c stands for element e.
+				_, what := x.InsertUnique(hashOf(e), e*contenders+c, func(id uint32) bool { return id/contenders == e })
+				if what == Inserted {
+					wins[e].Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for e := range wins {
+		require.EqualValues(t, 1, wins[e].Load(), "element %d", e)
+	}
+}
+
+func TestIndexAllocatesNothing(t *testing.T) {
+	x := newIndex(t, 300)
+	for id := uint32(1); id <= 450; id++ { // 88 %: displaces
+		require.True(t, x.Insert(hashOf(id), id))
+	}
+	allocs := testing.AllocsPerRun(100, func() {
+		for id := uint32(1000); id < 1020; id++ {
+			x.InsertUnique(hashOf(id), id, func(other uint32) bool { return other == id })
+		}
+		for id := uint32(1000); id < 1020; id++ {
+			x.Find(hashOf(id), func(other uint32) bool { return other == id })
+			x.Remove(hashOf(id), id)
+		}
+	})
+	require.Zero(t, allocs)
+}
