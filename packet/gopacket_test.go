@@ -233,6 +233,9 @@ var intended = []difference{
 	{"gopacket takes IPv4 total length 0 for segmentation offload; Parse only where the length would not fit the field", func(frame []byte, ref *reference, in *Info, r Reason) bool {
 		return r == InvalidHeader && in.Has(IsIPv4) && in.IPLen == 0
 	}},
+	{"gopacket refuses IPv6 payload length 0 without the jumbo option, which BIG TCP does without", func(frame []byte, ref *reference, in *Info, r Reason) bool {
+		return r == None && ref.refuser == layers.LayerTypeIPv6 && in.IPLen > maxIPSize
+	}},
 	{"gopacket takes a UDP length past the IP packet for truncation, and 0 for a jumbogram", func(frame []byte, ref *reference, in *Info, r Reason) bool {
 		if r != InvalidHeader || in.Proto != ProtoUDP || ref.refused != "" {
 			return false

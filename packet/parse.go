@@ -45,9 +45,9 @@ var headerSize = [256]uint8{
 //   - An IPv6 source of the form ::ffff:0:0/96 is dropped: the key of the packet
 //     would be that of an IPv4 session.
 //   - A length of 0 in the IP header means the rest of the frame if that is TCP
-//     and longer than the field could say (BIG TCP super-frames from the kernel),
-//     or the hop-by-hop option's length (RFC 2675). Else IPv4 is malformed, and
-//     IPv6 empty.
+//     or UDP and longer than the field could say (BIG TCP super-frames from the
+//     kernel), or the hop-by-hop option's length (RFC 2675). Else IPv4 is
+//     malformed, and IPv6 empty.
 //   - An ICMP error that quotes too little to tell the session (less than 8
 //     bytes after the IP header, a later fragment, another ICMP error) has
 //     ICMPError and the key of its own addresses with ports 0.
@@ -235,11 +235,11 @@ func parseIPv6(b []byte, in *Info) Reason {
 	return parseTransport(p[off:], in)
 }
 
-// bigTCPSize is the size of the IP packet p whose length field is 0. Linux hands over
-// TCP super-frames longer than the field can say in this form (BIG TCP,
-// iph_totlen and ipv6_payload_len); it gives 0 if p is not one.
+// bigTCPSize is the size of the IP packet p whose length field is 0. Linux
+// leaves it 0 in TCP super-frames that are longer than it can say (BIG TCP), and in
+// the UDP tunnels around them. It gives 0 if p is neither.
 func bigTCPSize(p []byte, proto uint8) int {
-	if proto == ProtoTCP && len(p) > maxIPSize {
+	if (proto == ProtoTCP || proto == ProtoUDP) && len(p) > maxIPSize {
 		return len(p)
 	}
 	return 0

@@ -115,6 +115,11 @@ func TestParseIPv4(t *testing.T) {
 	copy(big, eth(EtherTypeIPv4, ip4(IPv4Fields{Proto: ProtoTCP}, tcp(TCPAck))))
 	IPv4(big[14:]).SetLength(0)
 	IPv4(big[14:]).UpdateChecksum()
+	bigUDP := make([]byte, 70000)
+	copy(bigUDP, eth(EtherTypeIPv4, ip4(IPv4Fields{Proto: ProtoUDP}, u)))
+	IPv4(bigUDP[14:]).SetLength(0)
+	IPv4(bigUDP[14:]).UpdateChecksum()
+	UDP(bigUDP[34:]).SetLength(0)
 	runParseRows(t, []parseRow{
 		{"the fast path", unhex(t, udp4Hex), "NONE ipv4 ports type=0x800 l3=14 l4=34 len=46 proto=17 ttl=64 " + keyUDP4},
 		{
@@ -160,6 +165,10 @@ func TestParseIPv4(t *testing.T) {
 			"INVALID_HEADER ipv4 type=0x800 l3=14 l4=34 proto=17 ttl=64 " + fmt.Sprintf(no4, 17),
 		},
 		{"total length 0 in a BIG TCP frame", big, "NONE ipv4 ports type=0x800 l3=14 l4=34 len=69986 proto=6 ttl=64 tcp=0x10 " + keyTCP4},
+		{
+			"total length 0 in a VXLAN packet around a BIG TCP frame", bigUDP,
+			"NONE ipv4 ports type=0x800 l3=14 l4=34 len=69986 proto=17 ttl=64 " + keyUDP4,
+		},
 		{"header cut off", eth(EtherTypeIPv4, ip4(IPv4Fields{}))[:33], "TRUNCATED_HEADER type=0x800 l3=14"},
 		{
 			"an unknown protocol has no ports", eth(EtherTypeIPv4, ip4(IPv4Fields{Proto: 253})),

@@ -54,7 +54,7 @@ func (t TCP) TCPOptions() (o TCPOptions) {
 		case opt.Kind == TCPOptionSACKPermitted && len(d) == 0:
 			o.SACKPermitted = true
 		case opt.Kind == TCPOptionSACK && len(d)%8 == 0:
-			o.SACKs = 0
+			o.SACKs, o.SACK = 0, [MaxSACK]SACKBlock{}
 			for ; len(d) >= 8 && o.SACKs < MaxSACK; d = d[8:] {
 				o.SACK[o.SACKs] = SACKBlock{binary.BigEndian.Uint32(d), binary.BigEndian.Uint32(d[4:])}
 				o.SACKs++
