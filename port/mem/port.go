@@ -104,7 +104,8 @@ func (p *Port) Sent() (frames []Frame) {
 // what waits in its queues stays.
 func (p *Port) SetUp(up bool) { p.down.Store(!up) }
 
-// Rx gives injected frames.
+// Rx gives injected frames. One that is longer than any buffer stays, and all
+// behind it.
 func (p *Port) Rx(q int, c *packet.Cache, bufs []packet.Index) int {
 	if q >= len(p.queues) || p.down.Load() {
 		return 0

@@ -6,9 +6,9 @@
 // The readers here are our own. google/gopacket's pcapgo (v1.1.19) was tried
 // first; replaying strangers' files needs more than it gives:
 //
-//   - pcapng: an if_tsresol of 2^-64 or 10^-64 divides by zero, an empty
-//     if_filter indexes out of range, a block length below 8 wraps around.
-//     Powers of two lose up to 0.06 % of the fraction of a second.
+//   - pcapng: an if_tsresol of 2^-64 or 10^-64 divides by zero, an option
+//     without a value has the one before's, a block length below 8 wraps around.
+//     With powers of two up to half of the fraction of a second is lost (2^-29).
 //   - pcapng: a file that ends inside a block ends with plain io.EOF, as if whole.
 //   - pcap: the buffer is as large as the header's snapshot length claims (4 GiB
 //     if it likes); the link type is not separated from the FCS bits above it;

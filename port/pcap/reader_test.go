@@ -344,3 +344,22 @@ func TestClock(t *testing.T) {
 		})
 	}
 }
+
+// One operation is a file of 10,000 frames of 500 bytes, 5 MB.
+func BenchmarkReader(b *testing.B) {
+	records := make([]record, 10000)
+	for i := range records {
+		records[i] = rec(uint32(i), make([]byte, 500))
+	}
+	file := pcapFile(le, magicMicro, 1, records...)
+	frames := int64(0)
+	for b.Loop() {
+		r, err := NewReader(bytes.NewReader(file), "bench")
+		require.NoError(b, err)
+		var f Frame
+		for err = r.Next(&f); err == nil; err = r.Next(&f) {
+		}
+		frames += r.Frames()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(frames), "ns/frame")
+}
