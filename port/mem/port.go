@@ -1,5 +1,5 @@
 // Package mem makes ports of memory: Port, which tests fill and read, and
-// Generator, which makes load for benchmarks.
+// Generator and Sink, between which benchmarks run.
 package mem
 
 import (
