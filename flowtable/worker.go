@@ -189,6 +189,9 @@ func (w *Worker) Bind(id ID, b Binding) {
 	}
 }
 
+// Records returns the records that this worker has written; for one exporter.
+func (w *Worker) Records() *Records { return &w.records }
+
 // Track takes a packet into account that belongs to a session, and reports
 // whether it may pass. Only the worker that polls the packet's direction may
 // call it, but both directions' workers at once. For a direction whose entry
@@ -213,6 +216,20 @@ func (w *Worker) Track(id ID, in *packet.Info, frame []byte, now int64) (r packe
 	}
 	t.stateChanged(id.Session(), c, now)
 	return r, false
+}
+
+// Related takes an ICMP error into account that travels in direction id.Dir()
+// and quotes a packet of the other, whose transport header begins at quotedL4
+// (as much as is quoted). It returns SessionUnrelated if the session never sent
+// such a packet: a forged or stale error.
+func (w *Worker) Related(id ID, quotedL4 []byte, now int64) packet.Reason {
+	s := w.t.session(id.Session())
+	before := s.state()
+	r := s.relatedError(id.Dir(), quotedL4)
+	if after := s.state(); after != before {
+		w.t.stateChanged(id.Session(), w.t.tracker.changes(before, after), now)
+	}
+	return r
 }
 
 // stateChanged brings the table's view of a session up to date.
