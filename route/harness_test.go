@@ -16,8 +16,8 @@ import (
 	"github.com/sluice-net/sluice/port/mem"
 )
 
-// network is a real engine between memory ports, driven by hand.
-type network struct {
+// testbed is a real engine between memory ports, driven by hand.
+type testbed struct {
 	t      testing.TB
 	arena  *packet.Arena
 	engine *dataplane.Engine
@@ -32,12 +32,12 @@ type network struct {
 	edit func(*dataplane.Snapshot)
 }
 
-// networkPorts is the largest port number of a network.
-const networkPorts = 16
+// testbedPorts is the largest port number of a testbed.
+const testbedPorts = 16
 
-// newNetwork makes a network of a configuration. At the end of the test its
+// newTestbed makes a testbed of a configuration. At the end of the test its
 // books must balance and every buffer be free.
-func newNetwork(t testing.TB, c Config, change ...func(*StateConfig)) *network {
+func newTestbed(t testing.TB, c Config, change ...func(*StateConfig)) *testbed {
 	t.Helper()
 	arena, err := packet.NewArena(packet.ArenaConfig{Buffers: 2048, Supers: 32})
 	require.NoError(t, err)
@@ -47,16 +47,16 @@ func newNetwork(t testing.TB, c Config, change ...func(*StateConfig)) *network {
 	require.NoError(t, err)
 	hops := dataplane.NewHopTable(1024)
 	engine, err := dataplane.New(dataplane.Config{
-		Workers: 1, Ports: networkPorts, Arena: arena, Table: table, Fragments: fragments, Hops: hops,
+		Workers: 1, Ports: testbedPorts, Arena: arena, Table: table, Fragments: fragments, Hops: hops,
 	})
 	require.NoError(t, err)
-	sc := StateConfig{Hops: hops, Ports: networkPorts, MACs: 256, Neighbors: 64, Seed: 1}
+	sc := StateConfig{Hops: hops, Ports: testbedPorts, MACs: 256, Neighbors: 64, Seed: 1}
 	for _, f := range change {
 		f(&sc)
 	}
 	state, err := NewState(sc)
 	require.NoError(t, err)
-	n := &network{
+	n := &testbed{
 		t: t, arena: arena, engine: engine, state: state, ports: map[uint16]*mem.Port{},
 		now: int64(time.Hour), // not 0, which some read as "never"
 	}
@@ -74,7 +74,7 @@ func newNetwork(t testing.TB, c Config, change ...func(*StateConfig)) *network {
 }
 
 // apply puts a configuration in force.
-func (n *network) apply(c Config) {
+func (n *testbed) apply(c Config) {
 	n.t.Helper()
 	fwd, err := Compile(&c, n.state)
 	require.NoError(n.t, err)
@@ -88,7 +88,7 @@ func (n *network) apply(c Config) {
 		Deciders: []dataplane.Decider{fwd.Guard(), fwd.Local(), fwd.Forward()},
 		Refresh:  []dataplane.Refresher{fwd.Refresher()},
 		Floods:   fwd.Floods(),
-		Ports:    make([]*dataplane.PortConfig, networkPorts+1),
+		Ports:    make([]*dataplane.PortConfig, testbedPorts+1),
 	}
 	for i := range c.Ports {
 		p := &c.Ports[i]
@@ -141,7 +141,7 @@ type step struct {
 }
 
 // run makes the steps one after the other.
-func (n *network) run(steps []step) {
+func (n *testbed) run(steps []step) {
 	n.t.Helper()
 	for _, s := range steps {
 		n.now += int64(s.after)
@@ -164,15 +164,15 @@ func (n *network) run(steps []step) {
 }
 
 // step runs a turn of the worker.
-func (n *network) step() {
+func (n *testbed) step() {
 	n.fwd.Tick(n.engine.Worker(0), n.now)
 	n.engine.Worker(0).Step(n.now)
 }
 
 // sent takes what all ports have sent, as "PORT FRAME" in the order of ports.
-func (n *network) sent() []string {
+func (n *testbed) sent() []string {
 	list := []string{}
-	for number := range uint16(networkPorts + 1) {
+	for number := range uint16(testbedPorts + 1) {
 		if p := n.ports[number]; p != nil {
 			for _, f := range p.Sent() {
 				list = append(list, fmt.Sprintf("%d %s", number, frametext.Format(f.Data)))
@@ -183,8 +183,8 @@ func (n *network) sent() []string {
 }
 
 // drops returns the drops by reason, over all ports.
-func (n *network) drops() (sum [packet.NumReasons]uint64) {
-	for number := range uint16(networkPorts + 1) {
+func (n *testbed) drops() (sum [packet.NumReasons]uint64) {
+	for number := range uint16(testbedPorts + 1) {
 		c := n.engine.PortCounters(number)
 		for r, d := range c.Drops {
 			sum[r] += d

@@ -25,7 +25,7 @@ func learningSegment() Config {
 }
 
 func TestSwitching(t *testing.T) {
-	newNetwork(t, learningSegment()).run([]step{
+	newTestbed(t, learningSegment()).run([]step{
 		{
 			why:  "a frame for an address that nobody has used goes to all other ports",
 			in:   "1 udp 10.0.0.1:1 > 10.0.0.2:2",
@@ -91,7 +91,7 @@ func TestAging(t *testing.T) {
 		{why: "a session is made", in: there, want: []string{"2 udp 10.0.0.1:1 > 10.0.0.2:2"}},
 	}
 	t.Run("an address that sends nothing is forgotten", func(t *testing.T) {
-		n := newNetwork(t, learningSegment())
+		n := newTestbed(t, learningSegment())
 		n.run(learn)
 		n.run([]step{
 			{why: "within its age it is known", after: 299 * time.Second, in: there, want: []string{"2 udp 10.0.0.1:1 > 10.0.0.2:2"}},
@@ -109,7 +109,7 @@ func TestAging(t *testing.T) {
 		{"and by a busy one", 500 * time.Millisecond},
 	} {
 		t.Run(row.why, func(t *testing.T) {
-			n := newNetwork(t, learningSegment())
+			n := newTestbed(t, learningSegment())
 			n.run(learn)
 			for range 310 * time.Second / row.gap {
 				n.run([]step{

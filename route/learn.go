@@ -51,9 +51,13 @@ func (x refresher) Refresh(w *dataplane.Worker, v *dataplane.Vector, set uint64)
 	f := x.f
 	for m := set; m != 0; m &= m - 1 {
 		i := bits.TrailingZeros64(m) & 63
-		link0, link1 := w.Table().Entry(v.Entry[i]).Link()
+		id := v.Entry[i]
+		if id == 0 {
+			continue // decided meanwhile, and without a session
+		}
+		link0, link1 := w.Table().Entry(id).Link()
 		mac := link0>>48 | link1&(1<<32-1)<<16
-		f.state.macs.use(v.Zone[i], mac, v.In.Number, v.Now)
+		f.state.macs.use(v.Zone[i], mac, uint16(link1>>32), v.Now)
 		f.confirm(w, v.Zone[i], v.Info[i].Key.Src, packet.MACFromWord(mac), v.Now)
 	}
 }
