@@ -76,7 +76,7 @@ var flags = []flag{
 	flagOf("df", hasV4, func(s *spec) *bool { return &s.df }),
 	flagOf("mf", hasIP, func(s *spec) *bool { return &s.mf }),
 	flagOf("frag", hasV6, func(s *spec) *bool { return &s.frag }),
-	flagOf("badipcsum", hasV4, func(s *spec) *bool { return &s.badIPSum }),
+	{"badipcsum", hasV4, func(s *spec) bool { return s.ipSum == sumWrong }, func(s *spec) { s.ipSum = sumWrong }},
 	flagOf("sackok", hasTCP, func(s *spec) *bool { return &s.tcp.sackOK }),
 	sumFlag("badcsum", hasSum, sumWrong),
 	sumFlag("nocsum", hasUDP, sumNone),

@@ -39,7 +39,7 @@ func (s *spec) frame() []byte {
 	default:
 		f = append(be.AppendUint16(f, packet.EtherTypeIPv4), s.packet()...)
 	}
-	return s.truncate(append(f, make([]byte, s.pad)...))
+	return s.truncate(append(append(f, make([]byte, s.pad)...), s.trailer...))
 }
 
 // quoted returns the bytes of s as an ICMP error quotes it.
@@ -68,8 +68,11 @@ func (s *spec) packet() []byte {
 	} else {
 		be.PutUint16(p[2:], uint16(len(p)))
 		sum := packet.Checksum(p[:l4])
-		if s.badIPSum {
+		switch s.ipSum {
+		case sumWrong:
 			sum ^= wrongBits
+		case sumGiven:
+			sum = uint16(s.ipSumValue)
 		}
 		be.PutUint16(p[10:], sum)
 	}

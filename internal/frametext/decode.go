@@ -62,8 +62,14 @@ func decodeARP(b []byte) (s *spec, known bool) {
 	s.op = be.Uint16(b[6:])
 	s.sha, s.tha = packet.MAC(b[8:14]), packet.MAC(b[18:24])
 	s.from, s.to = netip.AddrFrom4([4]byte(b[14:])), netip.AddrFrom4([4]byte(b[24:]))
-	s.pad = uint32(len(b) - packet.ARPSize)
+	s.setPadding(b[packet.ARPSize:])
 	return s, s.op == packet.ARPRequest || s.op == packet.ARPReply
+}
+
+// setPadding takes what stands behind a packet: zeros, then anything.
+func (s *spec) setPadding(b []byte) {
+	s.trailer = bytes.TrimLeft(b, "\x00")
+	s.pad = uint32(len(b) - len(s.trailer))
 }
 
 // decodePacket is the inverse of spec.quoted, with padding behind it. Of a
@@ -102,7 +108,7 @@ func decodePacket(b []byte, depth int) (s *spec, known bool) {
 		s.cut = uint32(len(b))
 		b = append(append(make([]byte, 0, size), b...), make([]byte, size-len(b))...)
 	}
-	s.pad = uint32(len(b) - size)
+	s.setPadding(b[size:])
 	header, end := l4, size
 	if depth >= decodeTransport && s.off == 0 {
 		header, end = s.decodeTransport(b[:size], l4, proto)
@@ -250,7 +256,13 @@ func (s *spec) decodeSums(p []byte, l4 int) {
 		return
 	}
 	if !s.v6() {
-		s.badIPSum = be.Uint16(p[10:]) != be.Uint16(right[10:])
+		switch sum := be.Uint16(p[10:]); sum {
+		case be.Uint16(right[10:]):
+		case be.Uint16(right[10:]) ^ wrongBits:
+			s.ipSum = sumWrong
+		default:
+			s.ipSum, s.ipSumValue = sumGiven, uint32(sum)
+		}
 	}
 	if kinds[s.kind].has&hasSum == 0 {
 		return

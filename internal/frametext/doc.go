@@ -40,6 +40,7 @@
 //	vlan ID[.PCP]       802.1Q tag; tags nest as written, outermost first
 //	qinq ID[.PCP]       802.1ad tag
 //	pad N               N zero bytes after the packet
+//	trailer HEX         bytes after the packet and its pad
 //	cut N               only the first N bytes of the result: a truncated frame, or packet in a quote
 //
 //	ttl N  tos N        64 (neighbour discovery: 255) and 0; also hop limit and traffic class
@@ -49,14 +50,14 @@
 //	flow N              IPv6 flow label
 //	options N           N bytes of IPv4 no-operation options, or an IPv6 destination options header
 //	hbh N               N bytes of IPv6 hop-by-hop options header
-//	badipcsum           the IPv4 header checksum is wrong
+//	badipcsum, ipcsum N the IPv4 header checksum is wrong, or N
 //
 //	data "TEXT"         payload; a Go string
 //	hex HEX             payload
 //	quote { line }      payload of an ICMP error: an IP packet
 //	len N               N bytes of payload: what is given, then a b c ... z a b ... by its place
 //
-//	badcsum  csum N     transport checksum wrong, or N
+//	badcsum, csum N     transport checksum wrong, or N
 //	nocsum              UDP: 0
 //	partial             TCP, UDP: the pseudo-header's sum, for the device to complete
 //

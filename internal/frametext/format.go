@@ -49,6 +49,9 @@ func (s *spec) text(quotes int) string {
 	}
 	s.writeAttributes(&b)
 	s.writePayload(&b, quotes)
+	if len(s.trailer) > 0 {
+		fmt.Fprintf(&b, " trailer %x", s.trailer)
+	}
 	return b.String()
 }
 
@@ -136,6 +139,9 @@ func (s *spec) writeAttributes(b *strings.Builder) {
 		if has&f.of == f.of && f.get(s) {
 			b.WriteString(" " + f.name)
 		}
+	}
+	if s.ipSum == sumGiven {
+		fmt.Fprintf(b, " ipcsum 0x%x", s.ipSumValue)
 	}
 	if s.sum == sumGiven {
 		fmt.Fprintf(b, " csum 0x%x", s.sumValue)

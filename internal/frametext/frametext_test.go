@@ -24,6 +24,8 @@ var lines = []string{
 	"udp 10.0.0.1:9 > 10.0.0.2:53 partial len 1",
 	"udp 10.0.0.1:9 > 10.0.0.2:53 csum 0x1234",
 	"udp 10.0.0.1:9 > 10.0.0.2:53 badipcsum",
+	"udp 10.0.0.1:9 > 10.0.0.2:53 ipcsum 0x0",
+	"udp 10.0.0.1:9 > 10.0.0.2:53 pad 3 len 4 trailer 01020300",
 	"udp 10.0.0.1:9 > 10.0.0.2:53 ttl 1 tos 0xb8 id 7 df",
 	"udp 10.0.0.1:9 > 10.0.0.2:53 id 7 mf len 1472",
 	"ip 10.0.0.1 > 10.0.0.2 proto 17 id 7 off 1480 len 20",

@@ -129,6 +129,8 @@ func fieldOf(attribute string) string {
 		return "tag of a VLAN"
 	case "data", "hex", "quote":
 		return "payload"
+	case "ipcsum", "badipcsum":
+		return "IP checksum"
 	case "csum", "badcsum", "nocsum", "partial":
 		return "checksum"
 	default:
@@ -332,6 +334,10 @@ func (p *parser) special(s *spec, name string, has feature, depth int) bool {
 	case "csum":
 		s.sum = sumGiven
 		s.sumValue = p.number(sumMax(s.kind))
+	case "ipcsum":
+		s.ipSum, s.ipSumValue = sumGiven, p.number(0xffff)
+	case "trailer":
+		s.trailer = p.hexWord()
 	case "mss":
 		s.tcp.mss, s.tcp.hasMSS = p.number(65535), true
 	case "wscale":
@@ -357,6 +363,7 @@ func (p *parser) special(s *spec, name string, has feature, depth int) bool {
 var specials = map[string]feature{
 	"eth": hasLink, "vlan": hasLink, "qinq": hasLink,
 	"len": hasPayload, "data": hasPayload, "hex": hasPayload, "quote": hasQuote,
+	"ipcsum": hasV4, "trailer": hasLink,
 	"csum": hasSum, "mss": hasTCP, "wscale": hasTCP, "ts": hasTCP, "opts": hasTCP,
 	"lladdr": hasLLOption, "sha": hasARP, "tha": hasARP,
 }

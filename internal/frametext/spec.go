@@ -18,6 +18,7 @@ type spec struct {
 	tags      []tag
 	etherType uint32 // kindEther
 	pad, cut  uint32 // cut 0: whole
+	trailer   []byte // behind pad
 
 	// Network layer.
 	from, to           netip.Addr
@@ -26,7 +27,8 @@ type spec struct {
 	off, options, hbh  uint32
 	proto              uint32 // kindIP
 	df, mf, frag       bool
-	badIPSum           bool
+	ipSum              sumMode // of the IPv4 header: right, wrong or given
+	ipSumValue         uint32  // valid iff ipSum is sumGiven
 
 	// Transport layer.
 	tcpFlags           uint8
@@ -65,7 +67,7 @@ type tcpOptions struct {
 	raw           []byte
 }
 
-// sumMode says what the transport checksum field holds.
+// sumMode says what a checksum field holds.
 type sumMode uint8
 
 const (
