@@ -40,8 +40,11 @@ type Tags struct{ Outer, Inner uint16 }
 //
 //	w0  DstMAC 47..0 | Port 63..48
 //	w1  SrcMAC 47..0 | Flags 63..48
-//	w2  Zone 31..0 | MTU 63..32... packed: MTU 15..0 | Outer 31..16 | Inner 47..32
+//	w2  MTU 15..0, noMTU for no limit | Outer 31..16 | Inner 47..32
 type hopWords struct{ w0, w1, w2 uint64 }
+
+// noMTU is beyond what an IPv4 packet can be, so that the packet path has one comparison.
+const noMTU = 0xffff
 
 func (h *hopWords) port() uint16    { return uint16(h.w0 >> 48) }
 func (h *hopWords) flags() HopFlags { return HopFlags(h.w1 >> 48) }
@@ -120,7 +123,11 @@ func (t *HopTable) write(index uint32, h Hop) (gen uint32) {
 	s.zone.Store(uint32(h.Zone))
 	s.w[0].Store(h.DstMAC.Word() | uint64(h.Port)<<48)
 	s.w[1].Store(h.SrcMAC.Word() | uint64(h.Flags)<<48)
-	s.w[2].Store(uint64(h.MTU) | uint64(h.Tags.Outer)<<16 | uint64(h.Tags.Inner)<<32)
+	mtu := h.MTU
+	if mtu == 0 {
+		mtu = noMTU
+	}
+	s.w[2].Store(uint64(mtu) | uint64(h.Tags.Outer)<<16 | uint64(h.Tags.Inner)<<32)
 	return gen
 }
 

@@ -1,0 +1,175 @@
+package dataplane
+
+import (
+	"github.com/sluice-net/sluice/flowtable"
+	"github.com/sluice-net/sluice/packet"
+)
+
+// Outcome of a Decision.
+type outcome uint8
+
+const (
+	undecided outcome = iota
+	forwarded
+	dropped
+	consumed
+	held
+)
+
+// Decision is the question what becomes of a frame, as the deciders answer it
+// one after the other. The first that drops, consumes, holds or forwards it
+// ends the decision; the others only add to the permit.
+//
+// A Decision belongs to a worker and is valid during Decide only.
+type Decision struct {
+	W   *Worker
+	Now int64
+	In  *PortConfig
+
+	Buf  packet.Index
+	Info *packet.Info
+	Zone packet.Zone // where the frame entered
+
+	// Session is the direction this frame belongs to; 0 if there is none yet. A
+	// decision for an existing session asks for the permit again; its binding stays.
+	Session flowtable.ID
+
+	// Translated is the key as it leaves, after NAT; deciders that translate
+	// change it. It is in the zone of the frame until the hop is known.
+	Translated packet.Key
+
+	Permit  flowtable.Permit
+	Binding flowtable.Binding
+
+	// Uncached: the permit holds for this frame alone, and no session is made.
+	Uncached bool
+
+	outcome outcome
+	reason  packet.Reason
+	hop     hopWords
+	outZone packet.Zone
+}
+
+// Done reports whether the decision has been made.
+func (d *Decision) Done() bool { return d.outcome != undecided }
+
+// Frame returns the frame's bytes; deciders may change them if they also
+// forward or drop it.
+func (d *Decision) Frame() []byte { return d.W.arena.Frame(d.Buf) }
+
+// Meta returns the frame's metadata.
+func (d *Decision) Meta() *packet.Meta { return d.W.arena.Meta(d.Buf) }
+
+// Drop ends the decision: the frame is freed and counted.
+func (d *Decision) Drop(r packet.Reason) { d.outcome, d.reason = dropped, r }
+
+// Consume ends the decision: the frame was for the switch itself.
+func (d *Decision) Consume() { d.outcome = consumed }
+
+// Hold ends the decision: the decider keeps the buffer, to give it back by
+// Worker.Release or Worker.Discard later.
+func (d *Decision) Hold() { d.outcome = held }
+
+// Forward ends the decision: the frame leaves by a hop of the table. It is
+// dropped if the hop is no longer of generation gen.
+func (d *Decision) Forward(hop, gen uint32) {
+	if !d.W.hops.load(hop, gen, &d.hop) {
+		d.Drop(packet.NoDestination)
+		return
+	}
+	d.outZone = packet.Zone(d.W.hops.slots[hop].zone.Load())
+	d.Permit.Hop, d.Permit.HopGen = hop, gen
+	d.outcome = forwarded
+}
+
+// Flood ends the decision: copies leave by all ports of flood list number list
+// but the one the frame came in by. Floods are decided frame by frame.
+func (d *Decision) Flood(list uint16) {
+	d.hop = hopWords{w0: uint64(list) << 48, w1: uint64(HopFlood) << 48, w2: noMTU}
+	d.Uncached = true
+	d.outcome = forwarded
+}
+
+// decide answers for the frames of the vector that have no valid permit, one by
+// one and in order, so that batches are invisible: what one frame teaches
+// (an address, a session), the next one finds.
+func decide(w *Worker, v *Vector) {
+	for m := v.Todo & v.Live &^ v.done; m != 0; m &= m - 1 {
+		i := next(m)
+		v.at = i
+		w.decide(v, i)
+	}
+	v.Todo = 0
+}
+
+func (w *Worker) decide(v *Vector, i int) {
+	in := &v.Info[i]
+	trackable := flowtable.Trackable(in)
+	if trackable && v.Entry[i] == 0 && v.created {
+		v.Entry[i] = w.table.Lookup(&in.Key)
+	}
+	d := &w.decision
+	*d = Decision{
+		W: w, Now: v.Now, In: v.In, Buf: v.Buf[i], Info: in, Zone: v.Zone[i],
+		Session: v.Entry[i], Translated: in.Key,
+		Uncached: !trackable,
+	}
+	for _, decider := range v.Snap.Deciders {
+		decider.Decide(d)
+		if d.outcome != undecided {
+			break
+		}
+	}
+	bit := uint64(1) << i
+	switch d.outcome {
+	case forwarded:
+		w.admit(v, i, d)
+	case consumed:
+		v.Live &^= bit
+		count(&w.counters[v.In.Number].consumed, 1)
+		w.cache.Free(v.Buf[i])
+	case held:
+		v.Live &^= bit
+		count(&w.counters[v.In.Number].held, 1)
+	case dropped:
+		v.Drop(i, d.reason)
+	default:
+		v.Drop(i, packet.NoDestination)
+	}
+}
+
+// admit makes the session of a permitted frame, or renews its permit.
+func (w *Worker) admit(v *Vector, i int, d *Decision) {
+	v.hop[i] = d.hop
+	bit := uint64(1) << i
+	if d.Uncached {
+		v.Hit |= bit
+		if !d.Info.Has(packet.ICMPError) {
+			v.Entry[i] = 0
+		}
+		return
+	}
+	id := d.Session
+	if id == 0 {
+		reply := d.Translated.Reverse().WithZone(d.outZone)
+		var reason packet.Reason
+		var created bool
+		id, created, reason = w.flows.Create(d.Info.Key, reply, d.Info, v.Frame(i), v.Now)
+		if reason != packet.None {
+			v.Drop(i, reason)
+			return
+		}
+		if created {
+			v.created = true
+			v.Fresh |= bit
+			w.flows.Bind(id, d.Binding)
+		}
+		v.Entry[i] = id
+	}
+	d.Permit.Epoch = v.Epoch
+	link0, link1 := v.link(i)
+	// Another worker writing the same entry at this moment means that two ports
+	// claim one flow; this frame goes its way, the entry keeps the other's permit.
+	w.table.Entry(id).StorePermit(&d.Permit, link0, link1)
+	v.Hit |= bit
+}

@@ -1,0 +1,154 @@
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sluice-net/sluice/flowtable"
+	"github.com/sluice-net/sluice/packet"
+)
+
+// Config makes an Engine. All fields are required.
+type Config struct {
+	Workers   int // 1 to 64
+	Ports     int // largest port number
+	Arena     *packet.Arena
+	Table     *flowtable.Table // made for as many workers
+	Fragments *flowtable.Fragments
+	Hops      *HopTable
+}
+
+// Engine is the data plane: workers around a flow table, driven by snapshots.
+type Engine struct {
+	config  Config
+	workers []*Worker
+	snap    atomic.Pointer[Snapshot]
+
+	mu      sync.Mutex // publication and running
+	running int
+	wg      sync.WaitGroup
+	stop    atomic.Bool
+}
+
+// New makes an engine with an empty snapshot; nothing runs yet.
+func New(c Config) (*Engine, error) {
+	var faults []error
+	if c.Workers < 1 || c.Workers > 64 {
+		faults = append(faults, fmt.Errorf("workers: %d is not between 1 and 64", c.Workers))
+	}
+	if c.Ports < 1 || c.Ports > 1<<16-1 {
+		faults = append(faults, fmt.Errorf("ports: %d is not between 1 and 65535", c.Ports))
+	}
+	if c.Arena == nil || c.Table == nil || c.Fragments == nil || c.Hops == nil {
+		faults = append(faults, errors.New("arena, table, fragments and hops are required"))
+	}
+	if faults != nil {
+		return nil, errors.Join(faults...)
+	}
+	e := &Engine{config: c}
+	empty := &Snapshot{}
+	e.snap.Store(empty)
+	for i := range c.Workers {
+		w := &Worker{
+			id: i, engine: e, arena: c.Arena, cache: c.Arena.NewCache(),
+			table: c.Table, flows: c.Table.Worker(i), frags: c.Fragments, hops: c.Hops,
+			counters: make([]counters, c.Ports+1), tx: make([]txQueue, c.Ports+1),
+			dirty: make([]uint16, 0, c.Ports+1), again: make([]packet.Index, 0, 4*VectorSize),
+			snap: empty,
+		}
+		e.workers = append(e.workers, w)
+	}
+	return e, nil
+}
+
+// Worker returns worker i.
+func (e *Engine) Worker(i int) *Worker { return e.workers[i] }
+
+// Workers returns their number.
+func (e *Engine) Workers() int { return len(e.workers) }
+
+// Table returns the flow table.
+func (e *Engine) Table() *flowtable.Table { return e.config.Table }
+
+// Hops returns the next hops.
+func (e *Engine) Hops() *HopTable { return e.config.Hops }
+
+// Snapshot returns the one in force.
+func (e *Engine) Snapshot() *Snapshot { return e.snap.Load() }
+
+// Publish puts a snapshot in force. Workers take it up at their next turn; wait
+// for Synchronize before closing what the old one referred to. The epoch must be larger than
+// that of the snapshot before.
+func (e *Engine) Publish(s *Snapshot) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if old := e.snap.Load().Epoch; s.Epoch <= old {
+		return fmt.Errorf("publish epoch %d: epoch %d is in force", s.Epoch, old)
+	}
+	if len(s.Ports) > e.config.Ports+1 {
+		return fmt.Errorf("publish epoch %d: port number %d is beyond %d", s.Epoch, len(s.Ports)-1, e.config.Ports)
+	}
+	for number, p := range s.Ports {
+		if p != nil && int(p.Number) != number {
+			return fmt.Errorf("publish epoch %d: port %s has number %d in place %d", s.Epoch, p.Name, p.Number, number)
+		}
+	}
+	e.snap.Store(s)
+	return nil
+}
+
+// adopt makes the worker use a snapshot: the queues to poll follow from it.
+// A device with one queue is polled by the worker that its port's number says,
+// one with several by as many workers as there are.
+func (w *Worker) adopt(s *Snapshot) {
+	w.snap = s
+	w.queues = w.queues[:0]
+	for _, p := range s.Ports {
+		if p == nil {
+			continue
+		}
+		for q := range p.Queues {
+			if owner := q + int(p.Number)*b2i(p.Queues == 1); owner%len(w.engine.workers) == w.id {
+				w.queues = append(w.queues, queue{p, q})
+			}
+		}
+	}
+	w.seen.Store(s.Epoch)
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// PortCounters returns the counts of a port over all workers.
+func (e *Engine) PortCounters(number uint16) (c Counters) {
+	for _, w := range e.workers {
+		c.add(&w.counters[number])
+	}
+	return c
+}
+
+// Ledger returns the books over all ports.
+func (e *Engine) Ledger() (l Ledger) {
+	for n := range e.config.Ports + 1 {
+		c := e.PortCounters(uint16(n))
+		l.Add(c.Ledger())
+	}
+	return l
+}
+
+// Crashes returns what is kept of contained panics, and how many there were.
+func (e *Engine) Crashes() (first []Crash, n int) {
+	for _, w := range e.workers {
+		w.crash.mu.Lock()
+		first = append(first, w.crash.first...)
+		n += w.crash.n
+		w.crash.mu.Unlock()
+	}
+	return first, n
+}

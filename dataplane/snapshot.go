@@ -1,0 +1,100 @@
+package dataplane
+
+import (
+	"github.com/sluice-net/sluice/packet"
+)
+
+// Snapshot is everything the workers need to know of a compiled revision. It
+// is immutable once published; what lives longer (learned addresses, sessions,
+// neighbours) is held by the features and referred to.
+type Snapshot struct {
+	Epoch    uint32 // > 0, grows with each publication; a permit of another epoch is asked for again
+	Revision uint64 // of the configuration, for reports
+
+	Stages   []Stage     // the pipeline, in order
+	Deciders []Decider   // the decision, in order
+	Refresh  []Refresher // told about live flows, at most once a second for each
+	Tickers  []Ticker    // called at the end of every turn
+	Taps     []Tap       // observation points; none is the fast case
+
+	Ports  []*PortConfig // by port number; nil where there is none. Number 0 is never a port
+	Floods [][]FloodTarget
+}
+
+// PortConfig is a port of a Snapshot: the device and how it is attached.
+type PortConfig struct {
+	Number uint16
+	Name   string
+	Port   Port
+	Caps   Caps // as of the publication
+	Queues int  // receive queues to poll
+
+	MTU  int // largest IP packet it may receive or send, bytes; 0 is no limit
+	VLAN Attachment
+
+	Storm StormLimits
+}
+
+// Attachment maps what arrives on the wire to an address space. Tags that take part in the
+// mapping are popped.
+type Attachment struct {
+	Untagged packet.Zone               // of frames without a tag or with VLAN 0; 0: not allowed
+	Tagged   *[4096]packet.Zone        // by the outer VLAN; nil: no tagged frames. 0: not allowed
+	Stacked  map[[2]uint16]packet.Zone // by outer and inner VLAN (QinQ); both are popped
+}
+
+// StormLimits bound frames without a single receiver, by port. nil is no limit.
+type StormLimits struct {
+	RxBroadcast, RxMulticast, RxUnknown *Limiter
+	TxBroadcast, TxMulticast            *Limiter // TxMulticast counts unknown unicast too
+}
+
+// FloodTarget is one receiver of a flood list.
+type FloodTarget struct {
+	Port uint16
+	Tags Tags
+}
+
+// Stage is a step of the pipeline: it works on all frames of a vector, in the
+// order of their arrival. A stage decides and marks; it does not free, count or send.
+type Stage struct {
+	Name string
+	Run  func(w *Worker, v *Vector)
+}
+
+// A Decider is a step of the decision about one frame: the first of a flow, the
+// first after a change, or one that no flow entry can answer for.
+type Decider interface {
+	Decide(d *Decision)
+}
+
+// A Refresher hears of flows that are in use, so that what they depend on (a
+// learned address) does not age. set has the vector's frames that are concerned.
+type Refresher interface {
+	Refresh(w *Worker, v *Vector, set uint64)
+}
+
+// A Ticker does what time demands: retries, aging, giving up. Every worker calls
+// it at the end of every turn, so it must cost next to nothing when nothing is due.
+type Ticker interface {
+	Tick(w *Worker, now int64)
+}
+
+// A Tap observes. It may read frames but must not keep or change them.
+type Tap interface {
+	// AfterStage sees the vector after each stage, before its drops are disposed of.
+	AfterStage(w *Worker, v *Vector, stage string)
+	// Dropped sees a frame on its end, wherever that is. in is nil if the
+	// frame was not being processed (it waited somewhere, or a device refused it).
+	Dropped(w *Worker, b packet.Index, in *packet.Info, r packet.Reason)
+	// Sent sees a frame that is about to be handed to a port.
+	Sent(w *Worker, port uint16, b packet.Index)
+}
+
+// Port returns the configuration of a port, nil if there is none.
+func (s *Snapshot) Port(number uint16) *PortConfig {
+	if int(number) < len(s.Ports) {
+		return s.Ports[number]
+	}
+	return nil
+}
