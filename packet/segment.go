@@ -56,7 +56,7 @@ func Segment(c *Cache, i Index, out []Index) (n int, r Reason) {
 		from := s.payload + k*mss
 		to := min(from+mss, s.end)
 		om := a.Meta(o)
-		om.InPort = m.InPort
+		om.InPort, om.Mark = m.InPort, m.Mark
 		om.Len = uint32(s.payload + to - from)
 		seg := a.Frame(o)
 		copy(seg, frame[:s.payload])

@@ -90,7 +90,7 @@ func load(t testing.TB, c *Cache, frame []byte, gsoType uint8, gsoSize int) Inde
 	m := c.Arena().Meta(i)
 	m.Len = uint32(copy(c.Arena().Room(i), frame))
 	require.Len(t, frame, int(m.Len))
-	m.GSOType, m.GSOSize, m.CsumPartial, m.InPort = gsoType, uint16(gsoSize), true, 9
+	m.GSOType, m.GSOSize, m.CsumPartial, m.InPort, m.Mark = gsoType, uint16(gsoSize), true, 9, 77
 	return i
 }
 
@@ -150,7 +150,7 @@ func checkSegments(t *testing.T, a *Arena, s superFrame, mss int, segs []Index) 
 	for k, i := range segs {
 		a.Check(i)
 		seg := a.Frame(i)
-		require.Equal(t, Meta{Off: a.BufferOffset(i) + Headroom, Len: uint32(len(seg)), InPort: 9}, *a.Meta(i))
+		require.Equal(t, Meta{Off: a.BufferOffset(i) + Headroom, Len: uint32(len(seg)), InPort: 9, Mark: 77}, *a.Meta(i))
 		payload = append(payload, seg[header:]...)
 		require.True(t, VerifyTransport(seg, l3, l4, len(seg)-l3, s.proto), "segment %d", k)
 
