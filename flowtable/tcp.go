@@ -258,13 +258,16 @@ func (s *session) tcpSYNACK(t *tracker, d Dir, g *segment, own, peer *tcpHalf, w
 		s.half[d].store(own)
 		return s.tcpSet(t, w, d.peer().by(tcpSYNAcked), 0), packet.None
 
+	case !own.end.lessThan(g.end) && own.has(halfBegun) && own.admits(g, peer):
+		return 0, packet.None // repeated; the receiver answers with an ACK
+
 	case d == Reply && peer.has(halfPending) && g.ack == seq(s.pending.Load()):
 		v := halfOfSYN(g)
 		s.half[d].store(&v)
 		return s.tcpSet(t, w, bothDirs*tcpSYN|Original.by(tcpSYNAcked)|tcpResync, tcpBits), packet.None
 
-	case w&(tcpLiberal|tcpResync) != 0, own.has(halfBegun) && own.admits(g, peer):
-		return 0, packet.None // repeated; the receiver answers with an ACK
+	case w&(tcpLiberal|tcpResync) != 0:
+		return 0, packet.None
 	}
 	return 0, packet.SessionInvalid
 }
