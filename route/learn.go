@@ -55,10 +55,13 @@ func (x refresher) Refresh(w *dataplane.Worker, v *dataplane.Vector, set uint64)
 		if id == 0 {
 			continue // decided meanwhile, and without a session
 		}
-		link0, link1 := w.Table().Entry(id).Link()
+		e := w.Table().Entry(id)
+		link0, link1 := e.Link()
 		mac := link0>>48 | link1&(1<<32-1)<<16
 		f.state.macs.use(v.Zone[i], mac, uint16(link1>>32), v.Now)
-		f.confirm(w, v.Zone[i], v.Info[i].Key.Src, packet.MACFromWord(mac), v.Now)
+		f.confirm(v.Zone[i], v.Info[i].Key.Src, packet.MACFromWord(mac), v.Now)
+		hop, _ := e.Hop()
+		f.hopInUse(hop, v.Now)
 	}
 }
 

@@ -1,26 +1,250 @@
 package route
 
 import (
+	"errors"
+
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/packet"
 )
 
 // routing is the layer-3 part of a Forwarder.
-type routing struct{}
+type routing struct {
+	fibs      []*fib             // by router
+	networks  [][]network        // by segment
+	routed    map[hostKey]hopRef // how routed packets reach bound addresses
+	routerIDs []packet.Addr      // by router: an IPv4 address for segments without one; zero: none
+}
+
+// routerState is what routers keep through all revisions.
+type routerState struct {
+	neighbors *neighborTable
+	limits    icmpLimits
+	cuts      [maxWorkers]cutList
+}
+
+// maxWorkers is the largest number of workers that an engine has.
+const maxWorkers = 64
+
+func newRouterState(c *StateConfig) (*routerState, error) {
+	neighbors, err := newNeighborTable(c)
+	if err != nil {
+		return nil, err
+	}
+	r := &routerState{neighbors: neighbors}
+	r.limits.errors.init(c.ICMPErrorsPerSecond, c.Ports)
+	r.limits.echoes.init(c.EchoesPerSecond, c.Ports)
+	return r, nil
+}
+
+func (r *routerState) close() error { return r.neighbors.index.Close() }
 
 // compileRouters builds the FIBs; segments and ports are compiled.
-func (f *Forwarder) compileRouters(c *Config) error { return nil }
+func (f *Forwarder) compileRouters(c *Config) error {
+	if err := f.compileFIBs(c); err != nil {
+		return err
+	}
+	f.routerIDs = make([]packet.Addr, len(c.Routers))
+	for i := range f.segments {
+		for _, n := range f.networks[i] {
+			if r := f.segments[i].router; r >= 0 && n.router.Is4() && f.routerIDs[r] == (packet.Addr{}) {
+				f.routerIDs[r] = packet.AddrFrom(n.router)
+			}
+		}
+	}
+	return f.compileHosts(c)
+}
 
-// adoptRouters revises neighbours for the forwarder that is in force now.
-func (f *Forwarder) adoptRouters() {}
+// compileHosts makes the hops by which routed packets reach bound addresses.
+func (f *Forwarder) compileHosts(c *Config) error {
+	f.routed = make(map[hostKey]hopRef, len(f.hosts))
+	var faults []error
+	for i := range c.Ports {
+		p := &c.Ports[i]
+		for _, at := range p.Zones {
+			seg := f.segmentOf(at.Zone)
+			if seg == nil || seg.router < 0 {
+				continue
+			}
+			m, _ := f.memberOf(p.Number, at.Zone)
+			for _, a := range p.Addresses {
+				key := hostKey{packet.AddrFrom(a.IP), at.Zone}
+				if h, bound := f.hosts[key]; !bound || h != (host{a.MAC, p.Number}) {
+					continue // no IP address, or another port's in the first place
+				}
+				ref, err := f.state.fix(routedHop(seg, &m, a.MAC))
+				if err != nil {
+					faults = append(faults, err)
+					continue
+				}
+				f.routed[key] = ref
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// routedHop returns how packets that leave by a router reach a host at mac.
+func routedHop(seg *segment, m *member, mac packet.MAC) dataplane.Hop {
+	h := m.hop(seg.zone)
+	h.Flags, h.DstMAC, h.SrcMAC = dataplane.HopRouted, mac, seg.routerMAC
+	return h
+}
 
 // answer looks at an IP packet whose destination MAC is the router's, before
 // services and rules do: an echo request to one of its addresses is answered.
-func (f *Forwarder) answer(d *dataplane.Decision, seg *segment) {}
+func (f *Forwarder) answer(d *dataplane.Decision, seg *segment) {
+	in := d.Info
+	echo := echoOf(in)
+	if in.Proto != echo.proto || in.Has(packet.IsFragment|packet.ICMPError) || !in.Has(packet.HasPorts) ||
+		d.Frame()[in.L4] != echo.request {
+		return
+	}
+	// A session's packets are not the router's: its address is then one that
+	// others are translated to.
+	if d.Session == 0 && f.isOwn(seg, in.Key.Dst) {
+		f.echo(d, seg, echo)
+	}
+}
+
+// isOwn reports whether an address is one of the router's, in whichever
+// segment; a link-local one in this segment only.
+func (f *Forwarder) isOwn(seg *segment, ip packet.Addr) bool {
+	if seg.owns(ip) {
+		return true
+	}
+	p, found := f.fibs[seg.router].lookup(ip)
+	return found && p.kind == pathLocal
+}
 
 // route decides about a frame whose destination MAC is the router's, at the
-// end of the decision.
-func (f *Forwarder) route(d *dataplane.Decision, seg *segment) { d.Drop(packet.NoRoute) }
+// end of the decision: after services have translated it and rules let it pass.
+func (f *Forwarder) route(d *dataplane.Decision, seg *segment) {
+	in := d.Info
+	if !in.Has(packet.IsIP) {
+		d.Drop(packet.UnsupportedL2)
+		return
+	}
+	if in.Has(packet.BadIPChecksum) {
+		d.Drop(packet.InvalidIPChecksum)
+		return
+	}
+	src, dst := sourceIP(d), destination(d)
+	from := scopeOf(src)
+	if from != scopeGlobal && from != scopeLink {
+		d.Drop(packet.InvalidSourceIP)
+		return
+	}
+	if seg.owns(dst) {
+		f.refuseService(d, seg)
+		return
+	}
+	if scopeOf(dst) != scopeGlobal {
+		d.Drop(packet.NotForwardable)
+		return
+	}
+	if from == scopeLink {
+		f.refuse(d, seg, packet.NotForwardable, icmpBeyondScope, 0)
+		return
+	}
+	p, found := f.fibs[seg.router].lookup(dst)
+	switch {
+	case !found:
+		f.refuse(d, seg, packet.NoRoute, icmpNoRoute, 0)
+		return
+	case p.kind == pathLocal || p.kind == pathProxied:
+		f.refuseService(d, seg)
+		return
+	case p.kind == pathBroadcast:
+		d.Drop(packet.NotForwardable)
+		return
+	case p.kind == pathBlackhole:
+		d.Drop(packet.NoRoute)
+		return
+	case in.TTL <= 1:
+		f.refuse(d, seg, packet.TTLExceeded, icmpTTLExceeded, 0)
+		return
+	}
+	next := dst
+	if p.kind == pathVia {
+		next = p.via
+	}
+	f.resolve(d, seg, &f.segments[p.segment], next)
+}
 
-// tickRouters does what is due: retries, expiry.
-func (f *Forwarder) tickRouters(w *dataplane.Worker, now int64) {}
+// destination returns where a packet goes after translation. The key of an
+// ICMP error is that of the packet it quotes: unless it is translated, the
+// destination is what the error's own header says.
+func destination(d *dataplane.Decision) packet.Addr {
+	in := d.Info
+	if !in.Has(packet.ICMPError) || d.Translated.Dst != in.Key.Dst {
+		return d.Translated.Dst
+	}
+	if in.Has(packet.IsIPv6) {
+		return packet.IPv6(d.Frame()[in.L3:]).Dst()
+	}
+	return packet.IPv4(d.Frame()[in.L3:]).Dst()
+}
+
+// refuseService drops a packet that is for the router itself, which has no
+// service but echo, and tells the sender if its protocol has no word for that
+// (RFC 1122 section 3.2.2.1, RFC 4443 sections 3.1 and 3.4). TCP has one, but
+// the router has no TCP; stacks take a port unreachable for a refusal.
+func (f *Forwarder) refuseService(d *dataplane.Decision, seg *segment) {
+	switch d.Info.Proto {
+	case packet.ProtoTCP, packet.ProtoUDP, packet.ProtoSCTP:
+		f.refuse(d, seg, packet.NoService, icmpNoPort, 0)
+	case packet.ProtoICMP, packet.ProtoICMPv6, packet.ProtoIGMP:
+		d.Drop(packet.NoService)
+	default:
+		f.refuse(d, seg, packet.NoService, icmpNoProtocol, 0)
+	}
+}
+
+// forward sends a packet by a routed hop, if it fits.
+func (f *Forwarder) forward(d *dataplane.Decision, seg *segment, ref hopRef) {
+	in := d.Info
+	hop := d.W.Hops().Lookup(ref.index)
+	// Back to who sent it: the sender's table and this one name each other. A
+	// service may do so, for a client that is its own server.
+	if hop.Port == d.In.Number && hop.Zone == seg.zone && d.Translated.Dst == in.Key.Dst &&
+		hop.DstMAC == packet.Ethernet(d.Frame()).Src() {
+		d.Drop(packet.SplitHorizon)
+		return
+	}
+	if mtu := uint32(hop.MTU); tooLong(d, mtu) {
+		if !mayFragment(d) {
+			f.refuse(d, seg, packet.FragmentationNeeded, icmpTooBig, mtu)
+			return
+		}
+		f.state.routers.cuts[d.W.ID()].add(d.Buf, &hop)
+	}
+	d.Forward(ref.index, ref.gen)
+}
+
+// Route is a row of a router's forwarding table, for display.
+type Route struct {
+	Prefix string // in CIDR form
+	Via    string // next hop; empty: none
+	Out    string // segment or uplink; empty: none
+	Kind   string // connected, via, local, proxied, broadcast or blackhole
+}
+
+var pathKinds = [...]string{
+	pathDirect: "connected", pathVia: "via", pathLocal: "local", pathProxied: "proxied", pathBroadcast: "broadcast", pathBlackhole: "blackhole",
+}
+
+// Routes returns the forwarding table of router number r of the Config, IPv4
+// first, by prefix.
+func (f *Forwarder) Routes(r int) (list []Route) {
+	for prefix, p := range f.fibs[r].routes.AllSorted() {
+		row := Route{Prefix: prefix.String(), Kind: pathKinds[p.kind]}
+		if p.kind == pathVia {
+			row.Via = p.via.String()
+		}
+		if p.kind == pathDirect || p.kind == pathVia {
+			row.Out = f.segments[p.segment].name
+		}
+		list = append(list, row)
+	}
+	return list
+}

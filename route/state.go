@@ -19,8 +19,10 @@ type StateConfig struct {
 	Neighbors int    // neighbours of routers at most; default 16384
 	Seed      uint64 // of hashes; should be secret
 
-	// ICMPErrorsPerSecond bounds the errors that routers send, over all ports. 0 is no limit.
+	// These bound what routers send in answer to packets, over all ports: ICMP errors,
+	// and echo replies. One port gets at most a quarter. 0 is no limit.
 	ICMPErrorsPerSecond uint32
+	EchoesPerSecond     uint32
 }
 
 func (c StateConfig) withDefaults() StateConfig {
@@ -42,10 +44,10 @@ func (c StateConfig) withDefaults() StateConfig {
 // Compile, Adopt and Close are for one goroutine at a time. What workers call is safe for
 // all of them at once: lookups take no lock, learning takes one.
 type State struct {
-	config    StateConfig
-	hops      *dataplane.HopTable
-	macs      *macTable
-	neighbors *neighborTable
+	config  StateConfig
+	hops    *dataplane.HopTable
+	macs    *macTable
+	routers *routerState
 
 	mu      sync.Mutex
 	fixed   map[dataplane.Hop]*fixedHop // hops that configuration names, shared by all that look the same
@@ -76,8 +78,12 @@ func NewState(c StateConfig) (*State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("route state: %d MAC addresses: %w", c.MACs, err)
 	}
+	routers, err := newRouterState(&c)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("route state: %d neighbours: %w", c.Neighbors, err), macs.close())
+	}
 	return &State{
-		config: c, hops: c.Hops, macs: macs, neighbors: newNeighborTable(&c),
+		config: c, hops: c.Hops, macs: macs, routers: routers,
 		fixed: map[dataplane.Hop]*fixedHop{},
 	}, nil
 }
@@ -152,4 +158,4 @@ func (s *State) fix(h dataplane.Hop) (hopRef, error) {
 }
 
 // Close gives back the memory of the tables. No Forwarder of s may be in use.
-func (s *State) Close() error { return s.macs.close() }
+func (s *State) Close() error { return errors.Join(s.macs.close(), s.routers.close()) }

@@ -1,0 +1,282 @@
+package route
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/gaissmai/bart"
+
+	"github.com/sluice-net/sluice/packet"
+)
+
+// fib is a router's forwarding table: which way for which destination, the
+// longest prefix first. It is built by Compile and then only read. It must not
+// be copied.
+type fib struct {
+	name   string
+	routes bart.Table[path]
+}
+
+// path is what a route says of the destinations that it matches.
+type path struct {
+	via     packet.Addr // next hop; valid iff kind is pathVia
+	segment uint16      // where packets leave; valid iff kind is pathDirect or pathVia
+	kind    pathKind
+}
+
+// pathKind is what becomes of a packet that a route matches.
+type pathKind uint8
+
+const (
+	pathDirect    pathKind = iota // the destination is on the segment
+	pathVia                       // it is reached by another router on the segment
+	pathLocal                     // it is the router
+	pathProxied                   // the router answers for it; services translate what goes there
+	pathBroadcast                 // a connected network's broadcast address (RFC 2644)
+	pathBlackhole                 // discarded without a word
+)
+
+// network is an IP network on a segment.
+type network struct {
+	prefix netip.Prefix // masked
+	router netip.Addr   // the router's address there; invalid: none
+}
+
+// lookup returns the way to an address.
+func (t *fib) lookup(ip packet.Addr) (p path, found bool) {
+	return t.routes.Lookup(ip.Netip())
+}
+
+// add puts a route into the table, unless there is one for the prefix: the
+// first wins.
+func (t *fib) add(prefix netip.Prefix, p path) bool {
+	if _, taken := t.routes.Get(prefix); taken {
+		return false
+	}
+	t.routes.Insert(prefix, p)
+	return true
+}
+
+// compileFIBs builds the table of every router. What is more certain goes in
+// first: the router's own addresses, connected networks, static routes, the
+// default routes of uplinks.
+func (f *Forwarder) compileFIBs(c *Config) error {
+	var faults []error
+	f.fibs = make([]*fib, len(c.Routers))
+	for r := range c.Routers {
+		f.fibs[r] = &fib{name: "router " + c.Routers[r].Name}
+	}
+	f.networks = make([][]network, len(f.segments))
+	for i := range f.segments {
+		seg := &f.segments[i]
+		list, err := networksOf(c, i, seg)
+		if err != nil {
+			faults = append(faults, err)
+		}
+		f.networks[i] = list
+		if seg.router >= 0 {
+			faults = append(faults, f.fibs[seg.router].addOwn(seg, list))
+		}
+	}
+	connected := make(map[connection]*segment)
+	for i := range f.segments {
+		if seg := &f.segments[i]; seg.router >= 0 {
+			faults = append(faults, f.fibs[seg.router].connect(seg, f.networks[i], connected))
+		}
+	}
+	for r := range c.Routers {
+		for _, s := range c.Routers[r].Routes {
+			if err := f.addStatic(r, s); err != nil {
+				faults = append(faults, fmt.Errorf("%s: route %s: %w", f.fibs[r].name, s.Prefix, err))
+			}
+		}
+	}
+	for i := range f.segments {
+		if seg := &f.segments[i]; seg.uplink >= 0 {
+			if gateway := c.Routers[seg.router].Uplinks[seg.uplink].Gateway.Unmap(); gateway.IsValid() {
+				all := netip.PrefixFrom(gateway, 0).Masked()
+				f.fibs[seg.router].add(all, path{via: packet.AddrFrom(gateway), segment: seg.list, kind: pathVia})
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// networksOf returns the IP networks of segment number i.
+func networksOf(c *Config, i int, seg *segment) (list []network, err error) {
+	var faults []error
+	add := func(prefix netip.Prefix, router netip.Addr) {
+		if !isPlain(prefix) {
+			faults = append(faults, fmt.Errorf("%s: %v is not a network", seg.name, prefix))
+			return
+		}
+		router = router.Unmap()
+		if router.IsValid() && (router.Is4() != prefix.Addr().Is4() || scopeOf(packet.AddrFrom(router)) != scopeGlobal) {
+			faults = append(faults, fmt.Errorf("%s: %s cannot be the router's address in %s", seg.name, router, prefix))
+			return
+		}
+		list = append(list, network{prefix.Masked(), router})
+	}
+	if i < len(c.Segments) {
+		for _, n := range c.Segments[i].Subnets {
+			add(n.Prefix, n.Gateway)
+		}
+		return list, errors.Join(faults...)
+	}
+	for _, a := range c.Routers[seg.router].Uplinks[seg.uplink].Addresses {
+		add(a, a.Addr())
+	}
+	return list, errors.Join(faults...)
+}
+
+// isPlain reports whether a prefix is valid and not one of mapped addresses.
+func isPlain(p netip.Prefix) bool { return p.IsValid() && !p.Addr().Is4In6() }
+
+// addOwn adds the router's addresses in a segment.
+func (t *fib) addOwn(seg *segment, list []network) error {
+	var faults []error
+	for _, n := range list {
+		if n.router.IsValid() && !t.add(host32(n.router), path{kind: pathLocal}) {
+			faults = append(faults, fmt.Errorf("%s: %s is the router's address in another segment too: %s", t.name, n.router, seg.name))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// connection is a router's network, for finding those that two segments claim.
+type connection struct {
+	router int
+	prefix netip.Prefix
+}
+
+// connect adds the networks of a segment, and the addresses that the router answers for there.
+func (t *fib) connect(seg *segment, list []network, connected map[connection]*segment) error {
+	var faults []error
+	for _, n := range list {
+		if other := connected[connection{seg.router, n.prefix}]; other != nil && other != seg && (other.uplink < 0 || seg.uplink < 0) {
+			faults = append(faults, fmt.Errorf("%s: network %s is that of %s and of %s", t.name, n.prefix, other.name, seg.name))
+			continue
+		}
+		connected[connection{seg.router, n.prefix}] = seg
+		t.add(n.prefix, path{segment: seg.list, kind: pathDirect})
+		// A network of two addresses has none for broadcast (RFC 3021).
+		if n.prefix.Addr().Is4() && n.prefix.Bits() < 31 {
+			t.add(host32(n.prefix.Addr()), path{kind: pathBroadcast})
+			t.add(host32(lastOf(n.prefix)), path{kind: pathBroadcast})
+		}
+	}
+	for _, p := range seg.proxied {
+		if isPlain(p) {
+			t.add(p.Masked(), path{kind: pathProxied})
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// addStatic adds a configured route.
+func (f *Forwarder) addStatic(router int, s Static) error {
+	t := f.fibs[router]
+	if !isPlain(s.Prefix) {
+		return errors.New("is not a network")
+	}
+	prefix := s.Prefix.Masked()
+	if s.Blackhole {
+		t.add(prefix, path{kind: pathBlackhole})
+		return nil
+	}
+	via := s.Via.Unmap()
+	if !via.IsValid() {
+		return errors.New("has no next hop")
+	}
+	if via.Is4() != prefix.Addr().Is4() {
+		return fmt.Errorf("next hop %s is of the other IP version", via)
+	}
+	on, bits := -1, -1
+	for i := range f.segments {
+		if f.segments[i].router != router {
+			continue
+		}
+		for _, n := range f.networks[i] {
+			if n.router == via {
+				return fmt.Errorf("next hop %s is the router itself", via)
+			}
+			if n.prefix.Contains(via) && n.prefix.Bits() > bits {
+				on, bits = i, n.prefix.Bits()
+			}
+		}
+	}
+	if on < 0 {
+		return fmt.Errorf("next hop %s is on none of the router's networks", via)
+	}
+	t.add(prefix, path{via: packet.AddrFrom(via), segment: f.segments[on].list, kind: pathVia})
+	return nil
+}
+
+// host32 returns the prefix that is one address.
+func host32(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
+// lastOf returns the last address of an IPv4 network.
+func lastOf(p netip.Prefix) netip.Addr {
+	b := p.Addr().As4()
+	for bit := p.Bits(); bit < 32; bit++ {
+		b[bit/8] |= 0x80 >> (bit % 8)
+	}
+	return netip.AddrFrom4(b)
+}
+
+// sourceFor returns the router's address in a segment from which it speaks to
+// peer: the one on peer's network, else the first of the same IP version. If
+// the segment has none, IPv6 has the link-local one, and IPv4 takes one of
+// another segment (RFC 1812 section 2.2.7, router-id).
+func (f *Forwarder) sourceFor(seg *segment, peer packet.Addr) (a packet.Addr, found bool) {
+	ip := peer.Netip()
+	list := f.networks[seg.list]
+	for _, onNetwork := range [...]bool{true, false} {
+		for i := range list {
+			n := &list[i]
+			if n.router.IsValid() && n.router.Is4() == ip.Is4() && (!onNetwork || n.prefix.Contains(ip)) {
+				return packet.AddrFrom(n.router), true
+			}
+		}
+	}
+	if !ip.Is4() {
+		return linkLocal(seg.routerMAC), true
+	}
+	return f.routerIDs[seg.router], f.routerIDs[seg.router] != packet.Addr{}
+}
+
+// scope says how far an address reaches.
+type scope uint8
+
+const (
+	scopeGlobal    scope = iota // a host's, that routers forward from and to
+	scopeNone                   // unspecified, or of "this network" (RFC 1122 section 3.2.1.3)
+	scopeLoopback               // never on a wire
+	scopeLink                   // not beyond the link (RFC 3927 section 7, RFC 4291 section 2.5.6)
+	scopeMulticast              // a group
+	scopeBroadcast              // 255.255.255.255
+)
+
+// scopeOf returns the scope of an address.
+func scopeOf(a packet.Addr) scope {
+	if a.Is4() {
+		switch b := a.As4(); {
+		case b[0] == 0:
+			return scopeNone
+		case b == [4]byte{255, 255, 255, 255}:
+			return scopeBroadcast
+		}
+	}
+	switch ip := a.Netip(); {
+	case ip.IsUnspecified():
+		return scopeNone
+	case ip.IsLoopback():
+		return scopeLoopback
+	case ip.IsMulticast():
+		return scopeMulticast
+	case ip.IsLinkLocalUnicast():
+		return scopeLink
+	}
+	return scopeGlobal
+}
