@@ -120,9 +120,9 @@ func requireViewsAgree(t *testing.T, frame []byte, in *Info) {
 	ports := [2]uint16{in.Key.SrcPort(), in.Key.DstPort()}
 	switch in.Proto {
 	case ProtoTCP:
-		s, ok := AsTCP(l4)
+		_, ok := AsTCP(l4)
 		require.True(t, ok || in.Has(IsFragment))
-		s = TCP(l4) // of a first fragment the fixed header is there
+		s := TCP(l4) // of a first fragment the fixed header is there
 		require.Equal(t, [2]uint16{s.SrcPort(), s.DstPort()}, ports)
 		require.Equal(t, s.Flags(), in.TCPFlags)
 	case ProtoUDP:

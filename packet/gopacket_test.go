@@ -72,7 +72,7 @@ func viaGopacket(frame []byte) (ref reference) {
 		switch {
 		case proto == layers.IPProtocolTCP, proto == layers.IPProtocolUDP, proto == layers.IPProtocolSCTP,
 			proto == layers.IPProtocolICMPv4 && !v6, proto == layers.IPProtocolICMPv6 && v6,
-			isExtension(uint8(proto)) && v6:
+			isExtension[uint8(proto)] && v6:
 			if next = proto.LayerType(); next == gopacket.LayerTypeZero {
 				ref.refused = "extension header unknown to gopacket"
 			}

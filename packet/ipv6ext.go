@@ -22,16 +22,17 @@ const (
 // section 4.1 knows an order for seven of them; more serve evasion only.
 const MaxExtensions = 8
 
-// isExtension reports whether a next header value is an extension header's
-// that says where the next one begins. ESP does not, and no-next-header ends
-// the chain.
-func isExtension(next uint8) bool {
-	switch next {
-	case ProtoHopByHop, ProtoRouting, ProtoFragment, ProtoAH, ProtoDestOpts,
-		ProtoMobility, ProtoHIP, ProtoShim6:
-		return true
-	}
-	return false
+// isExtension has the next header values of extension headers that say where
+// the next one begins. ESP does not, and no-next-header ends the chain.
+var isExtension = [256]bool{
+	ProtoHopByHop: true,
+	ProtoRouting:  true,
+	ProtoFragment: true,
+	ProtoAH:       true,
+	ProtoDestOpts: true,
+	ProtoMobility: true,
+	ProtoHIP:      true,
+	ProtoShim6:    true,
 }
 
 // IPv6Extension is one extension header; its bytes are the packet's.
@@ -90,7 +91,7 @@ func (p IPv6) Extensions() IPv6Extensions {
 
 // Next returns the next extension header; ok is false at the end.
 func (it *IPv6Extensions) Next() (h IPv6Extension, ok bool) {
-	if it.end != chainOpen || !isExtension(it.next) {
+	if it.end != chainOpen || !isExtension[it.next] {
 		return IPv6Extension{}, false
 	}
 	b := it.b[it.off:]

@@ -114,55 +114,56 @@ func parseIPv4(p []byte, in *Info) Reason {
 	if len(p) < IPv4MinSize {
 		return TruncatedHeader
 	}
-	hlen := int(p[0]&0xf) * 4
-	if p[0]>>4 != 4 || hlen < IPv4MinSize {
-		return InvalidHeader
-	}
 	w0 := binary.LittleEndian.Uint64(p)
 	w1 := binary.LittleEndian.Uint64(p[8:])
-	w2 := binary.LittleEndian.Uint32(p[16:])
-	in.Flags |= IsIPv4
-	in.Key.Src = Addr{0, v4Prefix | w1&^0xffffffff}
-	in.Key.Dst = Addr{0, v4Prefix | uint64(w2)<<32}
-	in.Key.Tail = uint64(p[ip4Proto]) << 56
-	in.TOS, in.TTL, in.Proto = p[ip4TOS], p[ip4TTL], p[ip4Proto]
-	in.L4 = in.L3 + uint16(hlen)
+	w2 := uint64(binary.LittleEndian.Uint32(p[16:]))
+	// Not p[0]: the compiler would load w0 in eight pieces to share that one.
+	first := uint8(w0)
+	hlen := int(first&0xf) * 4
+	if first>>4 != 4 || hlen < IPv4MinSize {
+		return InvalidHeader
+	}
+	flags := in.Flags | IsIPv4
+	if hlen == IPv4MinSize {
+		// The checksum in line. Its sum is one modulo 2^16-1, whatever the byte
+		// order (RFC 1071 section 2(B)) and the size of the words, and it is right
+		// iff the sum is 0; the compiler makes that a multiplication.
+		s, c := bits.Add64(w0, w1, 0)
+		s, c = bits.Add64(s, w2, c)
+		if (s+c)%0xffff != 0 {
+			flags |= BadIPChecksum
+		}
+	} else {
+		flags |= HasIPOptions
+	}
+	proto := p[ip4Proto]
 	size := int(binary.BigEndian.Uint16(p[ip4Length:]))
 	if size == 0 {
-		size = bigTCPSize(p, in.Proto)
+		size = bigTCPSize(p, proto)
 	}
+	in.Key.Src = Addr{0, v4Prefix | w1&^0xffffffff}
+	in.Key.Dst = Addr{0, v4Prefix | w2<<32}
+	in.Key.Tail = uint64(proto) << 56
+	in.L4 = in.L3 + uint16(hlen)
 	in.IPLen = uint32(size)
+	in.Flags = flags
+	in.TOS, in.TTL, in.Proto = p[ip4TOS], p[ip4TTL], proto
 	if hlen > len(p) || size > len(p) {
 		return TruncatedHeader
 	}
 	if size < hlen {
 		return InvalidHeader
 	}
-
-	if hlen == IPv4MinSize {
-		// Checksum in line: RFC 1071 section 2(B), the byte order of the words
-		// does not matter. A header of zeros only has been refused above.
-		sum := w0&0xffffffff + w0>>32 + w1&0xffffffff + w1>>32 + uint64(w2)
-		sum = sum>>32 + sum&0xffffffff
-		sum = sum>>16 + sum&0xffff
-		sum = sum>>16 + sum&0xffff
-		if uint16(sum>>16+sum) != 0xffff {
-			in.Flags |= BadIPChecksum
-		}
-	} else {
-		in.Flags |= HasIPOptions
-		if !IPv4(p).ChecksumValid() {
-			in.Flags |= BadIPChecksum
-		}
+	if hlen != IPv4MinSize && !IPv4(p).ChecksumValid() {
+		in.Flags |= BadIPChecksum
 	}
-
 	if frag := binary.BigEndian.Uint16(p[ip4Frag:]); frag&(ip4MoreFragments|ip4OffsetMask) != 0 {
 		id := binary.BigEndian.Uint16(p[ip4ID:])
 		if r := fragment(in, uint32(id), frag&ip4OffsetMask*8, size-hlen); r != None || in.Has(IsLaterFragment) {
 			return r
 		}
 	}
-	return parseTransport(p[hlen:size], in)
+	return parseTransport(p[hlen:size], proto, in)
 }
 
 // parseIPv6 reads the IPv6 packet (RFC 8200) that b begins with.
@@ -173,15 +174,16 @@ func parseIPv6(b []byte, in *Info) Reason {
 	if b[0]>>4 != 6 {
 		return InvalidHeader
 	}
-	in.Flags |= IsIPv6
+	proto := b[ip6Next]
 	in.Key.Src = AddrFrom16((*[16]byte)(b[ip6Src:]))
 	in.Key.Dst = AddrFrom16((*[16]byte)(b[ip6Dst:]))
-	in.TOS = b[0]<<4 | b[1]>>4
-	in.TTL = b[ip6HopLimit]
-	in.Proto = b[ip6Next]
+	in.Key.Tail = uint64(proto) << 56
 	in.L4 = in.L3 + IPv6Size
-	in.Key.Tail = uint64(in.Proto) << 56
-	if in.Key.Src.Is4() {
+	in.Flags |= IsIPv6
+	in.TOS, in.TTL, in.Proto = b[0]<<4|b[1]>>4, b[ip6HopLimit], proto
+	// The first word apart, for Is4 copies the address by way of the stack and
+	// waits for it: 12 ns for the frame instead of 8.5.
+	if in.Key.Src[0] == 0 && in.Key.Src.Is4() {
 		return InvalidSourceIP
 	}
 	p := IPv6(b)
@@ -192,7 +194,7 @@ func parseIPv6(b []byte, in *Info) Reason {
 				return InvalidHeader // RFC 2675 section 3
 			}
 			size = IPv6Size + int(n)
-		} else if n := bigTCPSize(b, in.Proto); n != 0 {
+		} else if n := bigTCPSize(b, proto); n != 0 {
 			size = n
 		}
 	}
@@ -200,39 +202,43 @@ func parseIPv6(b []byte, in *Info) Reason {
 	if size > len(b) {
 		return TruncatedHeader
 	}
-	p = p[:size]
-	off := IPv6Size
-	if isExtension(in.Proto) {
-		in.Flags |= HasIPOptions
-		var frag IPv6Extension
-		it := p.Extensions()
-		for h, ok := it.Next(); ok; h, ok = it.Next() {
-			if h.Type != ProtoFragment || h.IsAtomic() {
-				continue
-			}
-			if frag.Bytes != nil {
-				return InvalidExtension // fragments are not fragmented again
-			}
-			frag = h
+	if isExtension[proto] {
+		return parseExtensions(p[:size], in)
+	}
+	return parseTransport(b[IPv6Size:size], proto, in)
+}
+
+// parseExtensions goes on with an IPv6 packet that has extension headers.
+func parseExtensions(p IPv6, in *Info) Reason {
+	in.Flags |= HasIPOptions
+	var frag IPv6Extension
+	it := p.Extensions()
+	for h, ok := it.Next(); ok; h, ok = it.Next() {
+		if h.Type != ProtoFragment || h.IsAtomic() {
+			continue
 		}
-		off = it.Offset()
-		in.Proto = it.Proto()
-		in.L4 = in.L3 + uint16(off)
-		in.Key.Tail = uint64(in.Proto) << 56
 		if frag.Bytes != nil {
-			r := fragment(in, frag.FragmentID(), frag.FragmentOffset(), size-off)
-			if r != None || in.Has(IsLaterFragment) {
-				return r
-			}
+			return InvalidExtension // fragments are not fragmented again
 		}
-		if it.Malformed() {
-			if in.Has(IsFragment) && it.Truncated() {
-				return FragmentTiny // RFC 7112: the first fragment holds the whole chain
-			}
-			return InvalidExtension
+		frag = h
+	}
+	off := it.Offset()
+	in.Proto = it.Proto()
+	in.L4 = in.L3 + uint16(off)
+	in.Key.Tail = uint64(in.Proto) << 56
+	if frag.Bytes != nil {
+		r := fragment(in, frag.FragmentID(), frag.FragmentOffset(), len(p)-off)
+		if r != None || in.Has(IsLaterFragment) {
+			return r
 		}
 	}
-	return parseTransport(p[off:], in)
+	if it.Malformed() {
+		if in.Has(IsFragment) && it.Truncated() {
+			return FragmentTiny // RFC 7112: the first fragment holds the whole chain
+		}
+		return InvalidExtension
+	}
+	return parseTransport(p[off:], in.Proto, in)
 }
 
 // bigTCPSize is the size of the IP packet p whose length field is 0. Linux
@@ -265,17 +271,18 @@ func fragment(in *Info, id uint32, off uint16, n int) Reason {
 	return None
 }
 
-// parseTransport reads the transport header. p reaches from there to the end
-// of the IP packet. in.Proto, and Flags and Key but for ports, are set.
-func parseTransport(p []byte, in *Info) Reason {
-	isFragment := in.Flags&IsFragment != 0
-	if len(p) < int(headerSize[in.Proto]) {
+// parseTransport reads the header of transport protocol proto. p reaches from
+// there to the end of the IP packet. Flags and Key, but for ports, are set.
+func parseTransport(p []byte, proto uint8, in *Info) Reason {
+	flags := in.Flags
+	isFragment := flags&IsFragment != 0
+	if len(p) < int(headerSize[proto]) {
 		if isFragment {
 			return FragmentTiny
 		}
 		return TruncatedHeader
 	}
-	switch in.Proto {
+	switch proto {
 	case ProtoTCP:
 		hlen := int(p[tcpOffset]>>4) * 4
 		if hlen < TCPMinSize {
@@ -297,8 +304,8 @@ func parseTransport(p []byte, in *Info) Reason {
 	default:
 		return None
 	}
-	in.Flags |= HasPorts
-	in.Key.Tail |= uint64(portPair(p))
+	in.Flags = flags | HasPorts
+	in.Key.Tail = uint64(proto)<<56 | uint64(portPair(p))
 	return None
 }
 
