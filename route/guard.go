@@ -13,7 +13,6 @@ func (x guardDecider) Decide(d *dataplane.Decision) {
 		d.Drop(packet.UnknownSegment)
 		return
 	}
-	f.Tick(d.W, d.Now)
 	frame := packet.Ethernet(d.Frame())
 	src := frame.Src()
 	if r := f.judgeSource(d, &m, src); r != packet.None {

@@ -28,6 +28,9 @@ type testbed struct {
 	epoch  uint32
 	now    int64
 
+	// devices stand in for the memory ports of their numbers.
+	devices map[uint16]dataplane.Port
+
 	// edit changes each snapshot before it is published; nil: nothing.
 	edit func(*dataplane.Snapshot)
 }
@@ -83,19 +86,22 @@ func (n *testbed) apply(c Config) {
 		Epoch: n.epoch,
 		Stages: []dataplane.Stage{
 			dataplane.StageParse, dataplane.StageStorm, dataplane.StageFragments, dataplane.StageLookup,
-			dataplane.StageCheck, dataplane.StageDecide, dataplane.StageTrack, dataplane.StageRewrite, dataplane.StageTransmit,
+			dataplane.StageCheck, dataplane.StageDecide, dataplane.StageTrack, dataplane.StageRewrite, n.state.StageFragment(), dataplane.StageTransmit,
 		},
 		Deciders: []dataplane.Decider{fwd.Guard(), fwd.Local(), fwd.Forward()},
 		Refresh:  []dataplane.Refresher{fwd.Refresher()},
+		Tickers:  []dataplane.Ticker{fwd},
 		Floods:   fwd.Floods(),
 		Ports:    make([]*dataplane.PortConfig, testbedPorts+1),
 	}
 	for i := range c.Ports {
 		p := &c.Ports[i]
-		device := n.ports[p.Number]
+		device := n.devices[p.Number]
 		if device == nil {
-			device = mem.New(mem.Config{CsumPartial: true, GSO: true})
-			n.ports[p.Number] = device
+			if n.ports[p.Number] == nil {
+				n.ports[p.Number] = mem.New(mem.Config{CsumPartial: true, GSO: true})
+			}
+			device = n.ports[p.Number]
 		}
 		s.Ports[p.Number] = &dataplane.PortConfig{
 			Number: p.Number, Name: p.Name, Port: device, Caps: device.Caps(), Queues: 1, VLAN: attachmentOf(p.Zones),
@@ -144,8 +150,11 @@ type step struct {
 func (n *testbed) run(steps []step) {
 	n.t.Helper()
 	for _, s := range steps {
-		n.now += int64(s.after)
 		before := n.drops()
+		if s.after > 0 {
+			n.now += int64(s.after)
+			n.step() // what is due happens before anything comes in
+		}
 		if s.in != "" {
 			port, frame := portAndFrame(n.t, s.in)
 			require.Contains(n.t, n.ports, port, s.why)
@@ -165,7 +174,6 @@ func (n *testbed) run(steps []step) {
 
 // step runs a turn of the worker.
 func (n *testbed) step() {
-	n.fwd.Tick(n.engine.Worker(0), n.now)
 	n.engine.Worker(0).Step(n.now)
 }
 

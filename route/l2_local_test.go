@@ -165,7 +165,7 @@ func TestSuppressionOff(t *testing.T) {
 	})
 }
 
-func TestProxied(t *testing.T) {
+func TestAnswersForProxied(t *testing.T) {
 	c := boundSegment()
 	c.Segments[0].Proxied = []netip.Prefix{netip.MustParsePrefix("10.0.0.128/26")}
 	newTestbed(t, c).run([]step{

@@ -69,8 +69,8 @@ func (x refresher) Refresh(w *dataplane.Worker, v *dataplane.Vector, set uint64)
 const tickInterval = 10e6
 
 // Tick does what is due: it forgets addresses that have aged, a few at a time,
-// and asks again for neighbours. Workers call it when they like; it returns at once
-// but for one of them every 10 ms.
+// and asks again for neighbours. A Forwarder is a dataplane.Ticker; all workers
+// call this every turn, and it returns at once but for one of them every 10 ms.
 func (f *Forwarder) Tick(w *dataplane.Worker, now int64) {
 	due := f.state.nextTick.Load()
 	if now < due || !f.state.nextTick.CompareAndSwap(due, now+tickInterval) {

@@ -330,7 +330,9 @@ func (f *Forwarder) bind(p *Port, m *member, seg *segment, a Address) error {
 		f.bindings[b] = true
 		return nil
 	}
-	f.bindings[b] = f.bindings[b]
+	if !f.bindings[b] {
+		f.bindings[b] = false // it is bound, but not for any address
+	}
 	ip := packet.AddrFrom(a.IP)
 	f.bindings[b.with(ip)] = true
 	h := host{mac: a.MAC, port: p.Number}
