@@ -42,15 +42,21 @@ const testbedPorts = 16
 // books must balance and every buffer be free.
 func newTestbed(t testing.TB, c Config, change ...func(*StateConfig)) *testbed {
 	t.Helper()
+	return newTestbedOf(t, 1, c, change...)
+}
+
+// newTestbedOf is newTestbed with several workers.
+func newTestbedOf(t testing.TB, workers int, c Config, change ...func(*StateConfig)) *testbed {
+	t.Helper()
 	arena, err := packet.NewArena(packet.ArenaConfig{Buffers: 2048, Supers: 32})
 	require.NoError(t, err)
-	table, err := flowtable.New(flowtable.Config{Sessions: 4096, Seed: 1})
+	table, err := flowtable.New(flowtable.Config{Sessions: 4096, Workers: workers, Seed: 1})
 	require.NoError(t, err)
 	fragments, err := flowtable.NewFragments(flowtable.FragmentConfig{Seed: 1})
 	require.NoError(t, err)
 	hops := dataplane.NewHopTable(1024)
 	engine, err := dataplane.New(dataplane.Config{
-		Workers: 1, Ports: testbedPorts, Arena: arena, Table: table, Fragments: fragments, Hops: hops,
+		Workers: workers, Ports: testbedPorts, Arena: arena, Table: table, Fragments: fragments, Hops: hops,
 	})
 	require.NoError(t, err)
 	sc := StateConfig{Hops: hops, Ports: testbedPorts, MACs: 256, Neighbors: 64, Seed: 1}
@@ -172,9 +178,11 @@ func (n *testbed) run(steps []step) {
 	}
 }
 
-// step runs a turn of the worker.
+// step runs a turn of each worker.
 func (n *testbed) step() {
-	n.engine.Worker(0).Step(n.now)
+	for i := range n.engine.Workers() {
+		n.engine.Worker(i).Step(n.now)
+	}
 }
 
 // sent takes what all ports have sent, as "PORT FRAME" in the order of ports.

@@ -156,6 +156,50 @@ func TestTableReaders(t *testing.T) {
 	readers.Wait()
 }
 
+// TestWorkersShareAddresses: several workers learn, move, age and answer at
+// once; the books balance at the end.
+func TestWorkersShareAddresses(t *testing.T) {
+	c := boundSegment()
+	c.Segments[0].Learning.MoveLimit = 0
+	c.Segments[0].Learning.AgingNs = 1
+	n := newTestbedOf(t, 2, c)
+	var workers sync.WaitGroup
+	for i := range n.engine.Workers() {
+		workers.Add(1)
+		go func() {
+			defer workers.Done()
+			w := n.engine.Worker(i)
+			// Port 3 is polled by worker 1, port 4 by worker 0; each address comes in by both.
+			port := n.ports[uint16(4-i)]
+			for turn := range 300 {
+				host := byte(100 + turn%20)
+				var frame [60]byte
+				copy(frame[:], []byte{0x0a, 0x58, 10, 0, 0, 100 + byte(turn+7)%20, 0x0a, 0x58, 10, 0, 0, host, 0x88, 0xb5})
+				port.Inject(frame[:], arpRequest(host, 2), arpRequest(host, 254))
+				w.Step(int64(time.Hour) + int64(turn)*minAging/16)
+			}
+		}()
+	}
+	workers.Wait()
+	stats := n.state.MACStats()
+	require.NotZero(t, stats.Learned)
+	require.NotZero(t, stats.Aged)
+	n.step()
+	n.sent()
+}
+
+// arpRequest is a frame from the MAC of 10.0.0.HOST, without an address yet, that asks for 10.0.0.TARGET.
+func arpRequest(host, target byte) []byte {
+	frame := make([]byte, packet.EthernetSize+packet.ARPSize)
+	eth := packet.EthernetFields{Dst: packet.Broadcast, Src: hostMAC(host), Type: packet.EtherTypeARP}
+	arp := packet.ARPFields{
+		Op: packet.ARPRequest, SenderMAC: hostMAC(host),
+		SenderIP: unspecified4, TargetIP: packet.AddrFrom4(&[4]byte{10, 0, 0, target}),
+	}
+	arp.Put(frame[eth.Put(frame):])
+	return frame
+}
+
 // FuzzDecide: whatever comes in, nothing panics, and the books balance.
 func FuzzDecide(f *testing.F) {
 	for _, line := range []string{
