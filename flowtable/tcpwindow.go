@@ -70,8 +70,7 @@ func (h *half) store(v *tcpHalf) {
 // has reports whether any of the flags f is set.
 func (v *tcpHalf) has(f halfFlags) bool { return v.flags&f != 0 }
 
-// window returns the largest window v has offered, in octets, at least 1: a
-// probe of a closed window is a legal octet (RFC 9293 section 3.8.6.1).
+// window returns the largest window v has offered, in octets.
 func (v *tcpHalf) window(peer *tcpHalf) uint32 { return v.scaled(v.win, peer) }
 
 func (v *tcpHalf) scaled(win uint16, peer *tcpHalf) uint32 {
@@ -79,7 +78,7 @@ func (v *tcpHalf) scaled(win uint16, peer *tcpHalf) uint32 {
 	if v.flags&halfSYN != 0 || peer.flags&halfScale == 0 {
 		shift = 0
 	}
-	return max(uint32(win)<<shift, 1)
+	return uint32(win) << shift
 }
 
 const (
@@ -104,8 +103,8 @@ func (v *tcpHalf) slack(peer *tcpHalf) uint32 {
 }
 
 // upper returns the highest sequence number the direction own may send at: the
-// edge of peer's window. One more is granted for what follows a FIN that filled
-// it.
+// edge of peer's window, where a probe of a closed window is (RFC 9293 section
+// 3.8.6.1), and one more, where the sender is after the probe or a FIN.
 func (own *tcpHalf) upper(peer *tcpHalf) seq {
 	if peer.flags&halfAcked != 0 {
 		return peer.edge.add(1)
@@ -174,7 +173,7 @@ func halfOfSYN(g *segment) (v tcpHalf) {
 	}
 	if g.has(packet.TCPAck) {
 		v.ack = g.ack
-		v.edge = g.ack.add(max(uint32(g.win), 1))
+		v.edge = g.ack.add(uint32(g.win))
 		v.flags |= halfAcked
 		if g.end != g.seq.add(1) {
 			v.flags &^= halfSYN // with data: it may be acknowledged in parts
