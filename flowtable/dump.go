@@ -38,7 +38,6 @@ func (t *Table) Sessions(yield func(*Record) bool) {
 // limit as it can afford: about 0.1 us for each live session.
 func (w *Worker) EndMatching(from, limit uint32, match func(*Record) bool, why EndReason, now int64) (next uint32) {
 	t := w.t
-	var r Record
 	from = max(from, 1)
 	all := t.pool.fresh.Load() + 1
 	to := all
@@ -50,7 +49,8 @@ func (w *Worker) EndMatching(from, limit uint32, match func(*Record) bool, why E
 			continue
 		}
 		if match != nil {
-			if r.fill(t, n); !match(&r) {
+			// Of the worker: what is passed to an unknown function is on the heap.
+			if w.scratch.fill(t, n); !match(&w.scratch) {
 				continue
 			}
 		}

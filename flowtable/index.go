@@ -32,7 +32,7 @@ const (
 //	 | fp × 8 |  id × 8                   | version |      |
 //
 //	version  even: at rest, odd: a writer is inside; grows with every change
-//	fp       16 bits of the hash that tell elements of a bucket apart; 0 is an empty slot
+//	fp       16 bits of the hash (bits 31 to 16) that tell elements of a bucket apart; 0 is an empty slot
 //	id       number of the element, valid while its fp is not 0
 //
 // # Parameters, with reasons
@@ -74,6 +74,7 @@ const (
 type Index struct {
 	buckets unsafe.Pointer // [mask+1]bucket
 	mask    uint64
+	shift   uint8  // 64 minus the bits of mask: a hash's high bits number its first bucket
 	mult    uint64 // odd; spreads a fingerprint over the buckets
 	mem     memory
 }
@@ -113,7 +114,7 @@ func (x *Index) init(capacity int, seed uint64, prefault bool) error {
 	if err != nil {
 		return fmt.Errorf("map index of %d MiB: %w", n*lineSize>>20, err)
 	}
-	*x = Index{buckets: mem.base, mask: uint64(n - 1), mult: splitMix(&seed) | 1, mem: mem}
+	*x = Index{buckets: mem.base, mask: uint64(n - 1), shift: uint8(65 - bits.Len(uint(n))), mult: splitMix(&seed) | 1, mem: mem}
 	return nil
 }
 
@@ -143,8 +144,8 @@ func (x *Index) Memory() int { return int(x.mask+1) * lineSize }
 // cases with numbers that have been removed meanwhile.
 func (x *Index) Find(hash uint64, match func(id uint32) bool) (id uint32, found bool) {
 	fp := fingerprint(hash)
-	b1 := x.at(hash)
-	b2 := x.at(x.alternate(hash, fp))
+	i1 := x.first(hash)
+	b1, b2 := x.at(i1), x.at(x.alternate(i1, fp))
 	for spins := 0; ; spins++ {
 		v1 := atomic.LoadUint32(&b1.version)
 		if id, found = b1.find(fp, match); found {
@@ -171,8 +172,8 @@ func (x *Index) Insert(hash uint64, id uint32) bool {
 // with that hash, which it then returns. With match nil it always adds.
 func (x *Index) InsertUnique(hash uint64, id uint32, match func(id uint32) bool) (existing uint32, what Insertion) {
 	fp := fingerprint(hash)
-	i1 := hash & x.mask
-	i2 := x.alternate(hash, fp)
+	i1 := x.first(hash)
+	i2 := x.alternate(i1, fp)
 	// A slot that was made free may be taken by another writer before it is
 	// locked; nobody loses that race many times.
 	for range 16 {
@@ -202,31 +203,35 @@ func (x *Index) InsertUnique(hash uint64, id uint32, match func(id uint32) bool)
 // Remove takes the number id, inserted under hash, out of the index.
 func (x *Index) Remove(hash uint64, id uint32) (found bool) {
 	fp := fingerprint(hash)
-	b1, b2 := x.lock(hash&x.mask, x.alternate(hash, fp))
+	i1 := x.first(hash)
+	b1, b2 := x.lock(i1, x.alternate(i1, fp))
 	found = b1.take(fp, id) || b2.take(fp, id)
 	unlock(b1, b2)
 	return found
 }
 
-// fingerprint is the hash's top 16 bits, without 0, which is an empty slot,
-// and 1, which subtraction's borrow could confuse with one: see matches.
+// fingerprint is 16 bits of the hash below those that may number a bucket. It
+// is not 0, which is an empty slot, nor 1, which subtraction's borrow could
+// confuse with one: see matches.
 func fingerprint(hash uint64) uint64 {
-	fp := hash >> 48
+	fp := hash >> 16 & 0xffff
 	if fp < 2 {
 		fp += 2
 	}
 	return fp
 }
 
-// alternate returns the other bucket of an element that is in bucket i (mod
-// the number of buckets). It is its own inverse, and never i itself, so that
-// every element has two.
+// first returns the number of the bucket that an element belongs in.
+func (x *Index) first(hash uint64) uint64 { return hash >> (x.shift & 63) }
+
+// alternate returns the other bucket of an element that is in bucket i. It is
+// its own inverse, and never i itself, so that every element has two.
 func (x *Index) alternate(i, fp uint64) uint64 {
 	return (i ^ (fp*x.mult>>24 | 1)) & x.mask
 }
 
 func (x *Index) at(i uint64) *bucket {
-	return (*bucket)(unsafe.Add(x.buckets, (i&x.mask)*lineSize))
+	return (*bucket)(unsafe.Add(x.buckets, i*lineSize))
 }
 
 const (

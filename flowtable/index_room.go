@@ -29,13 +29,13 @@ func (x *Index) makeRoom(i1, i2 uint64) bool {
 		for slot := uint64(0); slot < slotsPerBucket && n < searchNodes; slot++ {
 			fp := atomic.LoadUint64(&b.fp[slot>>2]) >> (slot & 3 * 16) & 0xffff
 			if fp == 0 {
-				return x.shift(&nodes, at) // somebody made room; the way ends here
+				return x.moveAlong(&nodes, at) // somebody made room; the way ends here
 			}
 			to := x.alternate(uint64(nodes[at].bucket), fp)
 			nodes[n] = searchNode{bucket: uint32(to), parent: int16(at), slot: uint8(slot), fp: uint16(fp)}
 			tb := x.at(to)
 			if matches(atomic.LoadUint64(&tb.fp[0]), atomic.LoadUint64(&tb.fp[1]), 0) != 0 {
-				return x.shift(&nodes, n)
+				return x.moveAlong(&nodes, n)
 			}
 			n++
 		}
@@ -43,10 +43,10 @@ func (x *Index) makeRoom(i1, i2 uint64) bool {
 	return false
 }
 
-// shift moves the elements on the way to node last, from its far end, so that
+// moveAlong moves the elements on the way to node last, from its far end, so that
 // each finds the slot free that the one before it left. An element is written
 // to its new bucket before it goes from the old one.
-func (x *Index) shift(nodes *[searchNodes]searchNode, last int) bool {
+func (x *Index) moveAlong(nodes *[searchNodes]searchNode, last int) bool {
 	for at := last; nodes[at].parent >= 0; at = int(nodes[at].parent) {
 		node := &nodes[at]
 		fp, slot := uint64(node.fp), uint64(node.slot)

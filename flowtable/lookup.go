@@ -44,7 +44,7 @@ func (t *Table) Lookup(k *packet.Key) ID { return t.find(t.Hash(k), k) }
 // one before, and touching is worse than nothing: 245 ns per packet at a
 // million flows instead of 60. Vectors are dense, so the test is well predicted.
 func (t *Table) LookupVector(infos *[64]packet.Info, mask uint64, hashes *[64]uint64, ids *[64]ID) (found uint64) {
-	buckets, bucketMask := t.index.buckets, t.index.mask
+	x := &t.index
 	large := t.pool.fresh.Load() > touchFrom
 	n := bits.Len64(mask)
 	for i := 0; i < n; i++ {
@@ -56,7 +56,7 @@ func (t *Table) LookupVector(infos *[64]packet.Info, mask uint64, hashes *[64]ui
 		for i := 0; i < n; i++ {
 			if mask>>(i&63)&1 != 0 {
 				// An atomic load is not optimised away though nobody wants its result.
-				atomic.LoadUint64((*uint64)(unsafe.Add(buckets, hashes[i&63]&bucketMask*lineSize)))
+				atomic.LoadUint64(&x.at(x.first(hashes[i&63])).fp[0])
 			}
 		}
 	}
@@ -66,7 +66,7 @@ func (t *Table) LookupVector(infos *[64]packet.Info, mask uint64, hashes *[64]ui
 			continue
 		}
 		h := hashes[i&63]
-		b := (*bucket)(unsafe.Add(buckets, h&bucketMask*lineSize))
+		b := x.at(x.first(h))
 		slots := matches(atomic.LoadUint64(&b.fp[0]), atomic.LoadUint64(&b.fp[1]), fingerprint(h))
 		if slots == 0 {
 			first &^= 1 << (i & 63)
@@ -100,8 +100,8 @@ func (t *Table) lookupAgain(infos *[64]packet.Info, mask uint64, hashes *[64]uin
 	if large {
 		for m := mask; m != 0; m &= m - 1 {
 			i := bits.TrailingZeros64(m) & 63
-			h := hashes[i]
-			atomic.LoadUint64(&t.index.at(t.index.alternate(h, fingerprint(h))).fp[0])
+			x, h := &t.index, hashes[i]
+			atomic.LoadUint64(&x.at(x.alternate(x.first(h), fingerprint(h))).fp[0])
 		}
 	}
 	for m := mask; m != 0; m &= m - 1 {
@@ -118,8 +118,8 @@ func (t *Table) lookupAgain(infos *[64]packet.Info, mask uint64, hashes *[64]uin
 // the versions prove a miss.
 func (t *Table) find(hash uint64, k *packet.Key) ID {
 	fp := fingerprint(hash)
-	b1 := t.index.at(hash)
-	b2 := t.index.at(t.index.alternate(hash, fp))
+	i1 := t.index.first(hash)
+	b1, b2 := t.index.at(i1), t.index.at(t.index.alternate(i1, fp))
 	for spins := 0; ; spins++ {
 		v1 := atomic.LoadUint32(&b1.version)
 		if id := t.findIn(b1, fp, k); id != 0 {

@@ -29,6 +29,7 @@ type Worker struct {
 	waiting atomic.Int64          // ended sessions that are not recycled yet, for Stats
 
 	records Records
+	scratch Record
 	started atomic.Bool
 
 	_ [lineSize]byte
