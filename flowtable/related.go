@@ -29,7 +29,7 @@ func (s *session) relatedError(d Dir, quotedL4 []byte) packet.Reason {
 			return packet.None
 		}
 		own, peer := s.half[d].load(), s.half[d.peer()].load()
-		if !peer.has(halfBegun) || !seq(quoted).inRange(peer.end.sub(own.slack(&peer)), peer.end) {
+		if !peer.has(halfBegun) || !seq(quoted).inRange(peer.end().sub(own.slack(peer)), peer.end()) {
 			return packet.SessionUnrelated
 		}
 	case kindSCTP:

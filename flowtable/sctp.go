@@ -2,7 +2,6 @@ package flowtable
 
 import (
 	"encoding/binary"
-	"sync/atomic"
 
 	"github.com/sluice-net/sluice/packet"
 )
@@ -45,8 +44,8 @@ type sctpHalf struct {
 }
 
 func (h *half) loadSCTP() sctpHalf {
-	a, b := atomic.LoadUint64(&h.a), atomic.LoadUint64(&h.b)
-	return sctpHalf{tag: uint32(a), next: uint32(a >> 32), used: uint32(b)}
+	v := h.load()
+	return sctpHalf{tag: uint32(v.a), next: uint32(v.a >> 32), used: uint32(v.b)}
 }
 
 func (v *sctpHalf) pack() half {
@@ -245,9 +244,7 @@ func (s *session) trackSCTP(t *tracker, d Dir, in *packet.Info, frame []byte) (c
 		st = sctpNext(st, d, typ)
 	}
 	if own != before {
-		p := own.pack()
-		relaxedStore64(&s.half[d].a, p.a)
-		relaxedStore64(&s.half[d].b, p.b)
+		s.half[d].store(own.pack())
 	}
 	if st == from {
 		return 0, packet.None

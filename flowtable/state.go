@@ -178,6 +178,16 @@ type session struct {
 // is consistent. What they hold is the protocol's business.
 type half struct{ a, b uint64 }
 
+func (h *half) load() half {
+	return half{atomic.LoadUint64(&h.a), atomic.LoadUint64(&h.b)}
+}
+
+// store is for the worker that polls the direction.
+func (h *half) store(v half) {
+	relaxedStore64(&h.a, v.a)
+	relaxedStore64(&h.b, v.b)
+}
+
 const sessionSize = 64
 
 var _ = [1]struct{}{}[unsafe.Sizeof(session{})-sessionSize]
@@ -243,8 +253,7 @@ func (s *session) begin(t *tracker, in *packet.Info, frame []byte, now int64) pa
 	}
 	relaxedStore(&s.start, now)
 	for d := range s.half {
-		relaxedStore64(&s.half[d].a, halves[d].a)
-		relaxedStore64(&s.half[d].b, halves[d].b)
+		s.half[d].store(halves[d])
 	}
 	s.pending.Store(0)
 	s.word.Store(word)

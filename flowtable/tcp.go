@@ -92,15 +92,12 @@ func beginTCP(t *tracker, in *packet.Info, frame []byte) (uint32, half) {
 	}
 	switch g.flags {
 	case packet.TCPSyn:
-		v := halfOfSYN(&g)
-		return tcpWord(Original.by(tcpSYN)), v.pack()
+		return tcpWord(Original.by(tcpSYN)), halfOfSYN(&g)
 	case packet.TCPAck:
 		if t.strict {
 			break
 		}
-		v := tcpHalf{flags: halfBegun, end: g.end}
-		v.note(&g, &tcpHalf{})
-		return tcpWord(tcpPickedUp | tcpLiberal), v.pack()
+		return tcpWord(tcpPickedUp | tcpLiberal), makeHalf(g.end, 0, 0, 0, 0, halfBegun).note(&g, half{})
 	}
 	// A SYN/ACK, FIN or RST by itself is too late, or a scan.
 	return 0, half{}
@@ -120,23 +117,22 @@ func (s *session) trackTCP(t *tracker, d Dir, in *packet.Info, frame []byte, w u
 	switch g.flags {
 	case packet.TCPAck:
 		if wordState(w) != StateTCPEstablished || w&(tcpLiberal|tcpResync) != 0 {
-			return s.tcpACK(t, d, &g, &own, &peer, w)
+			return s.tcpACK(t, d, &g, own, peer, w)
 		}
 		// Nearly every packet ends here: no state to change.
-		if !own.admits(&g, &peer) {
+		if !own.admits(&g, peer) {
 			return 0, packet.SessionInvalid
 		}
-		own.note(&g, &peer)
-		s.half[d].store(&own)
+		s.half[d].store(own.note(&g, peer))
 		return 0, packet.None
 	case packet.TCPFin | packet.TCPAck:
-		return s.tcpACK(t, d, &g, &own, &peer, w)
+		return s.tcpACK(t, d, &g, own, peer, w)
 	case packet.TCPSyn:
-		return s.tcpSYN(t, d, &g, &own, w)
+		return s.tcpSYN(t, d, &g, own, w)
 	case packet.TCPSyn | packet.TCPAck:
-		return s.tcpSYNACK(t, d, &g, &own, &peer, w)
+		return s.tcpSYNACK(t, d, &g, own, peer, w)
 	}
-	return s.tcpRST(t, d, &g, &own, &peer, w)
+	return s.tcpRST(t, d, &g, own, peer, w)
 }
 
 // tcpSet makes the bits of clear false and those of set true.
@@ -155,7 +151,7 @@ func (s *session) tcpSet(t *tracker, w, set, clear uint32) change {
 }
 
 // tcpACK handles segments with ACK, or ACK and FIN.
-func (s *session) tcpACK(t *tracker, d Dir, g *segment, own, peer *tcpHalf, w uint32) (change, packet.Reason) {
+func (s *session) tcpACK(t *tracker, d Dir, g *segment, own, peer half, w uint32) (change, packet.Reason) {
 	if wordState(w) == StateTCPSynSent {
 		// The client has nothing to acknowledge yet. The server may hold an older
 		// connection half open and answer the SYN with a challenge ACK (RFC 5961
@@ -163,13 +159,13 @@ func (s *session) tcpACK(t *tracker, d Dir, g *segment, own, peer *tcpHalf, w ui
 		if d == Original || g.has(packet.TCPFin) {
 			return 0, packet.SessionInvalid
 		}
-		s.half[d].store(&tcpHalf{ack: g.ack, flags: halfChallenge})
+		s.half[d].store(makeHalf(0, g.ack, 0, 0, 0, halfChallenge))
 		return 0, packet.None
 	}
 	var set, clear uint32
 	if w&tcpResync != 0 && d == Original && own.has(halfPending) &&
-		g.seq == seq(s.pending.Load()) && g.ack == peer.end {
-		*own = own.halfOfPending(g.seq)
+		g.seq == seq(s.pending.Load()) && g.ack == peer.end() {
+		own = own.halfOfPending(g.seq)
 		clear = tcpResync
 	}
 	switch {
@@ -178,9 +174,9 @@ func (s *session) tcpACK(t *tracker, d Dir, g *segment, own, peer *tcpHalf, w ui
 			return 0, packet.SessionInvalid
 		}
 	case !own.has(halfBegun):
-		*own = tcpHalf{flags: halfBegun, end: g.end}
+		own = makeHalf(g.end, 0, 0, 0, 0, halfBegun)
 	}
-	own.note(g, peer)
+	own = own.note(g, peer)
 	s.half[d].store(own)
 
 	if d == Reply {
@@ -192,16 +188,16 @@ func (s *session) tcpACK(t *tracker, d Dir, g *segment, own, peer *tcpHalf, w ui
 	if g.has(packet.TCPFin) {
 		set |= d.by(tcpFIN)
 	}
-	if w&d.peer().by(tcpFIN) != 0 && !own.ack.lessThan(peer.end) {
+	if w&d.peer().by(tcpFIN) != 0 && !own.ack().lessThan(peer.end()) {
 		set |= d.peer().by(tcpFINAcked)
 	}
 	return s.tcpSet(t, w, set, clear), packet.None
 }
 
 // tcpSYN handles segments with SYN alone.
-func (s *session) tcpSYN(t *tracker, d Dir, g *segment, own *tcpHalf, w uint32) (change, packet.Reason) {
+func (s *session) tcpSYN(t *tracker, d Dir, g *segment, own half, w uint32) (change, packet.Reason) {
 	switch st := wordState(w); {
-	case st == StateTCPClosed, st == StateTCPTimeWait && own.end.lessThan(g.seq):
+	case st == StateTCPClosed, st == StateTCPTimeWait && own.end().lessThan(g.seq):
 		// RFC 9293 section 3.6.1: from TIME-WAIT with a sequence number above the
 		// last. Either end may begin; policy is asked anew.
 		return sessionReopened, packet.None
@@ -210,60 +206,55 @@ func (s *session) tcpSYN(t *tracker, d Dir, g *segment, own *tcpHalf, w uint32) 
 		st == StateTCPSynSent2:
 		// Repeated, replaced by a client that started over, or simultaneous open
 		// (RFC 9293 section 3.5).
-		v := halfOfSYN(g)
-		if own.has(halfBegun) && own.edge == v.edge {
-			v.end = v.end.later(own.end) // repeated without its fast-open data
+		if own.has(halfBegun) && own.edge() == g.seq.add(1) {
+			g.end = g.end.later(own.end()) // repeated without its fast-open data
 		}
-		s.half[d].store(&v)
+		s.half[d].store(halfOfSYN(g))
 		return s.tcpSet(t, w, d.by(tcpSYN), 0), packet.None
 
-	case own.has(halfSYN) && (own.has(halfAcked) && g.end == own.end || !own.has(halfAcked) && g.seq.add(1) == own.edge):
+	case own.has(halfSYN) && (own.has(halfAcked) && g.end == own.end() || !own.has(halfAcked) && g.seq.add(1) == own.edge()):
 		return 0, packet.None // repeated
 
 	case d == Original:
 		// The ends may agree where this record is stale: the server answers a SYN
 		// it does not like with a challenge ACK, one it likes with a SYN/ACK.
-		own.setPending(g)
 		s.pending.Store(uint32(g.end))
-		s.half[d].store(own)
+		s.half[d].store(own.withPending(g))
 		return 0, packet.None
 	}
 	return 0, packet.SessionInvalid
 }
 
 // tcpSYNACK handles segments with SYN and ACK.
-func (s *session) tcpSYNACK(t *tracker, d Dir, g *segment, own, peer *tcpHalf, w uint32) (change, packet.Reason) {
-	acksSYN := peer.has(halfSYN) && g.ack.inRange(own.lowestACK(peer), peer.end)
+func (s *session) tcpSYNACK(t *tracker, d Dir, g *segment, own, peer half, w uint32) (change, packet.Reason) {
+	acksSYN := peer.has(halfSYN) && g.ack.inRange(own.lowestACK(peer), peer.end())
 	switch st := wordState(w); {
 	case (st == StateTCPSynSent && d == Reply ||
 		st == StateTCPSynSent2 ||
 		st == StateTCPSynRecv && w&d.by(tcpSYN) != 0 && w&d.by(tcpSYNAcked) == 0) && acksSYN:
-		v := halfOfSYN(g)
 		set := d.by(tcpSYN) | d.peer().by(tcpSYNAcked)
-		if st == StateTCPSynRecv && own.end != v.end {
+		if st == StateTCPSynRecv && own.end() != g.end {
 			// A stateless server (SYN cookies) has answered a repeated SYN with
 			// another number; whichever arrives first counts.
 			set |= tcpLiberal
 		}
-		s.half[d].store(&v)
+		s.half[d].store(halfOfSYN(g))
 		return s.tcpSet(t, w, set, 0), packet.None
 
 	case st == StateTCPSynSent:
 		// Answers an older SYN, or the client talks to itself.
 		return 0, packet.SessionInvalid
 
-	case w&(bothDirs*tcpSYN) == bothDirs*tcpSYN && acksSYN && g.end == own.end:
+	case w&(bothDirs*tcpSYN) == bothDirs*tcpSYN && acksSYN && g.end == own.end():
 		// The second SYN/ACK of a simultaneous open.
-		own.note(g, peer)
-		s.half[d].store(own)
+		s.half[d].store(own.note(g, peer))
 		return s.tcpSet(t, w, d.peer().by(tcpSYNAcked), 0), packet.None
 
-	case !own.end.lessThan(g.end) && own.has(halfBegun) && own.admits(g, peer):
+	case !own.end().lessThan(g.end) && own.has(halfBegun) && own.admits(g, peer):
 		return 0, packet.None // repeated; the receiver answers with an ACK
 
 	case d == Reply && peer.has(halfPending) && g.ack == seq(s.pending.Load()):
-		v := halfOfSYN(g)
-		s.half[d].store(&v)
+		s.half[d].store(halfOfSYN(g))
 		return s.tcpSet(t, w, bothDirs*tcpSYN|Original.by(tcpSYNAcked)|tcpResync, tcpBits), packet.None
 
 	case w&(tcpLiberal|tcpResync) != 0:
@@ -277,35 +268,35 @@ func (s *session) tcpSYNACK(t *tracker, d Dir, g *segment, own, peer *tcpHalf, w
 // the receiver expects next, which is what the receiver has acknowledged or, if
 // that is under way still, what the sender has sent. One elsewhere in the
 // window makes a receiver send a challenge ACK, and is let through to do so.
-func (s *session) tcpRST(t *tracker, d Dir, g *segment, own, peer *tcpHalf, w uint32) (change, packet.Reason) {
+func (s *session) tcpRST(t *tracker, d Dir, g *segment, own, peer half, w uint32) (change, packet.Reason) {
 	closes, passes := false, false
 	switch st := wordState(w); {
 	case d == Reply && peer.has(halfSYN) && !peer.has(halfAcked) && g.has(packet.TCPAck) &&
-		g.ack.inRange(peer.edge, peer.end):
+		g.ack.inRange(peer.edge(), peer.end()):
 		closes = true // connection refused: the sequence number is 0
 
 	case st == StateTCPSynSent && d == Reply:
 		// Invalid: it answers no SYN.
 
 	case st == StateTCPSynSent:
-		closes = g.seq.inRange(own.edge.sub(1), own.end)
-		passes = peer.has(halfChallenge) && g.seq == peer.ack
+		closes = g.seq.inRange(own.edge().sub(1), own.end())
+		passes = peer.has(halfChallenge) && g.seq == peer.ack()
 
-	case peer.has(halfAcked) && g.seq == peer.ack, own.has(halfBegun) && g.seq == own.end:
+	case peer.has(halfAcked) && g.seq == peer.ack(), own.has(halfBegun) && g.seq == own.end():
 		closes = true
 
 	case !own.has(halfBegun):
 		// Invalid: nothing was sent that it could follow.
 
 	default:
-		first, last := own.end, own.upper(peer)
+		first, last := own.end(), own.upper(peer)
 		switch {
 		case stateInfo[st].class == classClosing:
 			// The end that has closed answers what is still under way with RSTs whose
 			// numbers are those of the segments they answer.
-			first = own.end.sub(peer.slack(own))
+			first = own.end().sub(peer.slack(own))
 		case peer.has(halfAcked):
-			first = peer.ack
+			first = peer.ack()
 		}
 		if w&(tcpLiberal|tcpResync) != 0 {
 			last = first.add(maxSlack)

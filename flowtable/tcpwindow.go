@@ -1,33 +1,29 @@
 package flowtable
 
-import (
-	"sync/atomic"
+import "github.com/sluice-net/sluice/packet"
 
-	"github.com/sluice-net/sluice/packet"
-)
-
-// tcpHalf is a half of a TCP session, unpacked: all that one direction has said.
+// A half of a TCP session is all that one direction has said:
 //
 //	half.a   end 31..0 | ack 63..32
 //	half.b   edge 31..0 | win 47..32 | scale 51..48 | flags 63..52
+//
+//	end     highest sequence number sent, plus length; valid iff halfBegun
+//	ack     highest acknowledgement sent; valid iff halfAcked
+//	edge    highest acknowledgement plus window; until halfAcked the initial
+//	        sequence number plus one
+//	win     largest window sent, unscaled
+//	scale   shift of win; it counts only if both directions have halfScale
 //
 // The window rules are those of Guido van Rooij, "Real Stateful TCP Packet
 // Filtering in IP Filter" (2000), as nf_conntrack amends them, turned so that
 // every number is the property of the direction that said it and none is
 // written by the peer: where they keep td_maxend with the sender, it is the
 // receiver's edge here.
-type tcpHalf struct {
-	end  seq // highest sequence number sent, plus length; valid iff halfBegun
-	ack  seq // highest acknowledgement sent; valid iff halfAcked
-	edge seq // highest acknowledgement plus window; until halfAcked the initial sequence number plus one
-
-	win   uint16 // largest window sent, unscaled
-	scale uint8  // shift of win; it counts only if both directions have halfScale
-	flags halfFlags
-}
-
-// halfFlags are the flags of a tcpHalf; 12 bits.
-type halfFlags uint16
+//
+// A half is handled as its two words, in registers: unpacked into a struct of
+// six fields, which the compiler keeps in memory, tracking took half as long
+// again.
+type halfFlags uint16 // 12 bits
 
 const (
 	halfBegun     halfFlags = 1 << iota // something was sent
@@ -40,45 +36,33 @@ const (
 
 	pendingScaleShift = 8 // the scale that SYN offered, four bits, valid iff halfPendingScale
 	halfPendingAll    = halfPending | halfPendingScale | 0xf<<pendingScaleShift
+
+	flagsShift = 52
+	scaleShift = 48
+	winShift   = 32
 )
 
-func (h *half) load() tcpHalf {
-	a, b := atomic.LoadUint64(&h.a), atomic.LoadUint64(&h.b)
-	return tcpHalf{
-		end:   seq(a),
-		ack:   seq(a >> 32),
-		edge:  seq(b),
-		win:   uint16(b >> 32),
-		scale: uint8(b>>48) & 0xf,
-		flags: halfFlags(b >> 52),
-	}
-}
-
-func (v *tcpHalf) pack() half {
+func makeHalf(end, ack, edge seq, win uint16, scale uint8, flags halfFlags) half {
 	return half{
-		a: uint64(v.end) | uint64(v.ack)<<32,
-		b: uint64(v.edge) | uint64(v.win)<<32 | uint64(v.scale)<<48 | uint64(v.flags)<<52,
+		a: uint64(end) | uint64(ack)<<32,
+		b: uint64(edge) | uint64(win)<<winShift | uint64(scale)<<scaleShift | uint64(flags)<<flagsShift,
 	}
 }
 
-func (h *half) store(v *tcpHalf) {
-	p := v.pack()
-	relaxedStore64(&h.a, p.a)
-	relaxedStore64(&h.b, p.b)
-}
+func (v half) end() seq             { return seq(v.a) }
+func (v half) ack() seq             { return seq(v.a >> 32) }
+func (v half) edge() seq            { return seq(v.b) }
+func (v half) win() uint16          { return uint16(v.b >> winShift) }
+func (v half) scale() uint8         { return uint8(v.b>>scaleShift) & 0xf }
+func (v half) flags() halfFlags     { return halfFlags(v.b >> flagsShift) }
+func (v half) has(f halfFlags) bool { return v.b&(uint64(f)<<flagsShift) != 0 } // any of f
 
-// has reports whether any of the flags f is set.
-func (v *tcpHalf) has(f halfFlags) bool { return v.flags&f != 0 }
-
-// window returns the largest window v has offered, in octets.
-func (v *tcpHalf) window(peer *tcpHalf) uint32 { return v.scaled(v.win, peer) }
-
-func (v *tcpHalf) scaled(win uint16, peer *tcpHalf) uint32 {
-	shift := v.scale
-	if v.flags&halfSYN != 0 || peer.flags&halfScale == 0 {
-		shift = 0
+// shift returns by how much v's windows are to be shifted.
+func (v half) shift(peer half) uint8 {
+	if v.has(halfSYN) || !peer.has(halfScale) {
+		return 0
 	}
-	return uint32(win) << shift
+	return v.scale()
 }
 
 const (
@@ -91,26 +75,26 @@ const (
 )
 
 // slack returns for how many octets behind its sender's newest a segment, or
-// its acknowledgement, is still one of this connection's. A sender has at most
-// the receiver's window in flight, so nothing it has to repeat is further
-// behind. Twice that is let pass, as nf_conntrack lets pass all that is below
-// the window: the network reorders, the sender may not have had the
-// acknowledgements seen here, and the receiver has to see a repetition in order
-// to acknowledge it again. The receiver drops what it already has; a blind
-// sender gains nothing but a challenge ACK.
-func (v *tcpHalf) slack(peer *tcpHalf) uint32 {
-	return min(2*max(v.window(peer), minSlack), maxSlack)
+// its acknowledgement, is still one of this connection's; v's largest window
+// decides. A sender has at most the receiver's window in flight, so nothing it
+// has to repeat is further behind. Twice that is let pass, as nf_conntrack lets
+// pass all that is below the window: the network reorders, the sender may not
+// have had the acknowledgements seen here, and the receiver has to see a
+// repetition in order to acknowledge it again. The receiver drops what it
+// already has; a blind sender gains nothing but a challenge ACK.
+func (v half) slack(peer half) uint32 {
+	return min(2*max(uint32(v.win())<<v.shift(peer), minSlack), maxSlack)
 }
 
 // upper returns the highest sequence number the direction own may send at: the
 // edge of peer's window, where a probe of a closed window is (RFC 9293 section
 // 3.8.6.1), and one more, where the sender is after the probe or a FIN.
-func (own *tcpHalf) upper(peer *tcpHalf) seq {
-	if peer.flags&halfAcked != 0 {
-		return peer.edge.add(1)
+func (own half) upper(peer half) seq {
+	if peer.has(halfAcked) {
+		return peer.edge().add(1)
 	}
 	// Data of the answering end before the first ACK: fast open (RFC 7413).
-	return own.end.add(peer.window(own) + 1)
+	return own.end().add(uint32(peer.win()) + 1)
 }
 
 // admits reports whether g is in the window of the connection: sent by the
@@ -123,79 +107,86 @@ func (own *tcpHalf) upper(peer *tcpHalf) seq {
 //
 // where sack is the highest octet acknowledged selectively or otherwise. While
 // peer has sent only a SYN, IV is exact: that SYN, or data that came with it.
-func (own *tcpHalf) admits(g *segment, peer *tcpHalf) bool {
-	if own.upper(peer).lessThan(g.seq) || g.end.lessThan(own.end.sub(peer.slack(own))) {
+func (own half) admits(g *segment, peer half) bool {
+	if own.upper(peer).lessThan(g.seq) || g.end.lessThan(own.end().sub(peer.slack(own))) {
 		return false
 	}
 	sack := g.sackEdge()
-	return !peer.end.lessThan(sack) && !sack.lessThan(own.lowestACK(peer))
+	return !peer.end().lessThan(sack) && !sack.lessThan(own.lowestACK(peer))
 }
 
 // lowestACK returns the lowest acknowledgement that own may send.
-func (own *tcpHalf) lowestACK(peer *tcpHalf) seq {
+func (own half) lowestACK(peer half) seq {
 	switch {
-	case peer.flags&halfSYN == 0:
-		return peer.end.sub(own.slack(peer))
-	case peer.flags&halfAcked == 0:
-		return peer.edge
+	case !peer.has(halfSYN):
+		return peer.end().sub(own.slack(peer))
+	case !peer.has(halfAcked):
+		return peer.edge()
 	}
-	return peer.end
+	return peer.end()
 }
 
-// note takes an admitted segment with ACK into v. It also forgets a pending
-// SYN: who goes on with the connection has not begun another.
-func (v *tcpHalf) note(g *segment, peer *tcpHalf) {
-	open := uint32(0) // the window of its SYN, which was not scaled
-	if v.flags&halfSYN != 0 && !g.has(packet.TCPSyn) {
-		v.flags &^= halfSYN
-		open, v.win = uint32(v.win), 0
+// note returns v with an admitted segment with ACK taken in. It also forgets a
+// pending SYN: who goes on with the connection has not begun another.
+func (v half) note(g *segment, peer half) half {
+	if v.flags()&(halfAcked|halfSYN|halfPendingAll) != halfAcked {
+		v = v.noteFirst(g, peer)
 	}
-	v.flags &^= halfPendingAll
-	v.win = max(v.win, g.win)
-	v.end = v.end.later(g.end)
-	window := v.scaled(g.win, peer)
-	if v.flags&halfAcked == 0 {
-		v.flags |= halfAcked
-		v.ack, v.edge = g.ack, g.ack.add(max(window, open))
-		return
+	edge := v.edge().later(g.ack.add(uint32(g.win) << v.shift(peer)))
+	return half{
+		a: uint64(v.end().later(g.end)) | uint64(v.ack().later(g.ack))<<32,
+		b: v.b>>scaleShift<<scaleShift | uint64(max(v.win(), g.win))<<winShift | uint64(edge),
 	}
-	edge := g.ack.add(window)
-	v.ack = v.ack.later(g.ack)
-	v.edge = v.edge.later(edge)
+}
+
+// noteFirst prepares v for the first segment after a SYN, or a pending one.
+func (v half) noteFirst(g *segment, peer half) half {
+	flags, win, ack, edge := v.flags()&^halfPendingAll, v.win(), v.ack(), v.edge()
+	if !v.has(halfAcked) {
+		flags |= halfAcked
+		// The window of the SYN was not scaled and may be the larger one.
+		ack, edge = g.ack, g.ack.add(uint32(win))
+	}
+	if v.has(halfSYN) && !g.has(packet.TCPSyn) {
+		flags &^= halfSYN
+		win = 0
+	}
+	return makeHalf(v.end(), ack, edge, win, v.scale(), flags)
 }
 
 // halfOfSYN returns what a SYN or SYN/ACK says.
-func halfOfSYN(g *segment) (v tcpHalf) {
-	v = tcpHalf{end: g.end, edge: g.seq.add(1), win: g.win, flags: halfBegun | halfSYN}
-	if scale, offered := g.windowScale(); offered {
-		v.scale = scale
-		v.flags |= halfScale
+func halfOfSYN(g *segment) half {
+	flags, ack, edge := halfBegun|halfSYN, seq(0), g.seq.add(1)
+	scale, offered := g.windowScale()
+	if offered {
+		flags |= halfScale
 	}
 	if g.has(packet.TCPAck) {
-		v.ack = g.ack
-		v.edge = g.ack.add(uint32(g.win))
-		v.flags |= halfAcked
+		flags |= halfAcked
+		ack, edge = g.ack, g.ack.add(uint32(g.win))
 		if g.end != g.seq.add(1) {
-			v.flags &^= halfSYN // with data: it may be acknowledged in parts
+			flags &^= halfSYN // with data: it may be acknowledged in parts
 		}
 	}
-	return v
+	return makeHalf(g.end, ack, edge, g.win, scale, flags)
 }
 
 // halfOfPending returns what the SYN said that ended before end.
-func (v *tcpHalf) halfOfPending(end seq) tcpHalf {
-	p := tcpHalf{end: end, edge: end, flags: halfBegun | halfSYN}
+func (v half) halfOfPending(end seq) half {
+	flags, scale := halfBegun|halfSYN, uint8(0)
 	if v.has(halfPendingScale) {
-		p.scale = uint8(v.flags>>pendingScaleShift) & 0xf
-		p.flags |= halfScale
+		flags |= halfScale
+		scale = uint8(v.flags()>>pendingScaleShift) & 0xf
 	}
-	return p
+	return makeHalf(end, 0, end, 0, scale, flags)
 }
 
-// setPending records that g, a SYN, was let through out of place.
-func (v *tcpHalf) setPending(g *segment) {
-	v.flags = v.flags&^halfPendingAll | halfPending
+// withPending returns v with g noted, a SYN that was let through out of place.
+func (v half) withPending(g *segment) half {
+	flags := v.flags()&^halfPendingAll | halfPending
 	if scale, offered := g.windowScale(); offered {
-		v.flags |= halfPendingScale | halfFlags(scale)<<pendingScaleShift
+		flags |= halfPendingScale | halfFlags(scale)<<pendingScaleShift
 	}
+	v.b = v.b<<(64-flagsShift)>>(64-flagsShift) | uint64(flags)<<flagsShift
+	return v
 }

@@ -7,10 +7,10 @@ import (
 // One data segment and the ACK that answers it; ns/op is for the pair, as it
 // is divided in the custom metric.
 func BenchmarkTrackTCP(b *testing.B) {
-	for _, bench := range []struct{ name, options string }{
-		{"plain", ""},
-		{"timestamps", " <ts>"},
-		{"sack", " <sack 1:2>"},
+	for _, bench := range []struct{ name, data, ack string }{
+		{"plain", "", ""},
+		{"timestamps", " <ts>", " <ts>"},
+		{"sack", " <ts>", " <ts,sack 1:2>"},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			c := newConversation(false)
@@ -22,15 +22,23 @@ func BenchmarkTrackTCP(b *testing.B) {
 				p := parseTCP(b, text)
 				c.take(&p)
 			}
-			data := parseTCP(b, "o P. 1:1461(1460) ack 1001 win 10000"+bench.options)
-			ack := parseTCP(b, "r . 1001:1001(0) ack 1461 win 10000"+bench.options)
+			data := parseTCP(b, "o P. 1:1461(1460) ack 1001 win 10000"+bench.data)
+			ack := parseTCP(b, "r . 1001:1001(0) ack 1461 win 10000"+bench.ack)
 			seqAt, ackAt := data.frame[data.in.L4+4:], ack.frame[ack.in.L4+8:]
+			var sackAt []byte
+			if len(ack.frame) != len(data.frame) {
+				sackAt = ack.frame[len(ack.frame)-8:]
+			}
 			b.ReportAllocs()
 			n, invalid := uint32(1), 0
 			for b.Loop() {
 				putSeq(seqAt, n)
 				n += 1460
 				putSeq(ackAt, n)
+				if sackAt != nil {
+					putSeq(sackAt, n-100)
+					putSeq(sackAt[4:], n)
+				}
 				if _, r := c.s.track(&c.t, Original, &data.in, data.frame); r != 0 {
 					invalid++
 				}
