@@ -291,10 +291,11 @@ func (c *compiler) bindAll(p *portPlan, s *segmentPlan) {
 			c.fault(p.object, a.path, "has neither ip nor mac", "")
 			continue
 		}
+		good := c.checkMAC(p, *a)
 		if a.mac.IsZero() {
 			a.mac = p.mac()
 		}
-		if c.checkMAC(p, *a) && c.checkIP(p, s, *a) {
+		if c.checkIP(p, s, *a) && good {
 			c.bind(p, s, *a)
 		}
 	}
@@ -304,7 +305,7 @@ func (c *compiler) bindAll(p *portPlan, s *segmentPlan) {
 // else of its first IPv6 address. Zero if there is none.
 func (p *portPlan) mac() (m api.MAC) {
 	for _, a := range p.addresses {
-		if !a.mac.IsZero() {
+		if !a.mac.IsZero() && !a.mac.IsMulticast() {
 			return a.mac
 		}
 	}
@@ -330,6 +331,7 @@ func (p *portPlan) pathOf(a boundAddress, part string) string {
 	return a.path + "." + part
 }
 
+// checkMAC checks a MAC that is given, or none.
 func (c *compiler) checkMAC(p *portPlan, a boundAddress) bool {
 	switch {
 	case a.mac.IsMulticast():

@@ -303,6 +303,9 @@ func (c *compiler) subnetOverlaps(names []string) {
 		}
 		for i, u := range o.Value.(*api.Router).Spec.Uplinks {
 			for j, a := range u.Addresses {
+				if a.Bits() == 0 {
+					continue // reported as no router's address
+				}
 				groups["router "+name] = append(groups["router "+name], network{
 					a.Masked(), o, fmt.Sprintf("spec.uplinks[%d].addresses[%d]", i, j), "uplink " + u.Port,
 				})

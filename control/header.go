@@ -105,7 +105,7 @@ func (w *walker) kindOf(n *yaml.Node, h header, opt Options) (kind, verdict) {
 	named := kindsNamed(name)
 	if len(named) == 0 {
 		if !opt.SkipUnknown {
-			w.fault(h.kind, "unknown kind "+cleanKey(name), didYouMean(name, kindNames()))
+			w.fault(h.kind, "unknown kind "+cleanKey(name), kindHint(name))
 		}
 		return kind{}, isUseless
 	}
@@ -139,7 +139,9 @@ func (w *walker) kindOf(n *yaml.Node, h header, opt Options) (kind, verdict) {
 func (w *walker) identity(n *yaml.Node, k kind, h header) (ns, name string) {
 	switch {
 	case h.name == nil || h.name.Value == "":
-		w.fault(n, "metadata.name is missing", "")
+		if m := child(n, "metadata"); m == nil || isNull(m) || m.Kind == yaml.MappingNode {
+			w.fault(n, "metadata.name is missing", "")
+		}
 	case strings.Contains(h.name.Value, "/") && k.scope != clusterScope:
 		w.fault(h.name, "metadata.name: a name can't contain /", "what stands before it goes to metadata.namespace")
 	case len(validation.IsDNS1123Subdomain(h.name.Value)) > 0:

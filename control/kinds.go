@@ -2,6 +2,8 @@ package control
 
 import (
 	"reflect"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -61,15 +63,18 @@ func kindsNamed(name string) (found []kind) {
 	return found
 }
 
-// kindNames lists every name once.
-func kindNames() (names []string) {
-	seen := map[string]bool{"List": true}
-	names = append(names, "List")
+// kindHint names the kind that was probably meant, or those that there are.
+func kindHint(name string) string {
+	all, supported := []string{"List"}, []string{"List"}
 	for _, k := range kinds {
-		if !seen[k.name] {
-			seen[k.name] = true
-			names = append(names, k.name)
+		all = append(all, k.name)
+		if k.typ != nil {
+			supported = append(supported, k.name)
 		}
 	}
-	return names
+	if near := nearest(name, all); near != "" {
+		return "did you mean " + near + "?"
+	}
+	slices.Sort(supported)
+	return "this version reads " + strings.Join(supported, ", ")
 }

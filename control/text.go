@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -141,7 +142,7 @@ func (d *document) repairTabs() *Fault {
 		}
 	}
 	if more > 0 {
-		first.Hint += "; " + strconv.Itoa(more) + " more lines of this document have tabs"
+		first.Hint += "; it is so on " + strconv.Itoa(more+1) + " lines of this document"
 	}
 	return first
 }
@@ -219,6 +220,18 @@ var syntaxHints = []struct{ message, hint string }{
 	{"found unknown escape character", "a backslash in double quotation marks starts an escape: use single ones"},
 }
 
+// culprit returns the line, from 1, at which the error arises: the parser often
+// names the line where the construct began. Up to some line the document's
+// beginning has another error or none; from there on it has this one.
+func (d *document) culprit(e *syntaxError) int {
+	n := sort.Search(len(d.lines)-1, func(n int) bool {
+		beginning := document{lines: d.lines[:n+1]}
+		_, failure := beginning.try()
+		return failure != nil && failure.message == e.message
+	})
+	return n + 1
+}
+
 func (d *document) syntaxFault(e *syntaxError) Fault {
 	f := Fault{Message: "YAML: " + e.message}
 	for _, h := range syntaxHints {
@@ -227,7 +240,7 @@ func (d *document) syntaxFault(e *syntaxError) Fault {
 			break
 		}
 	}
-	line := max(1, min(e.line, len(d.lines)))
+	line := d.culprit(e)
 	text := d.lines[line-1]
 	column := utf8.RuneCountInString(text[:len(text)-len(strings.TrimLeft(text, " \t"))]) + 1
 	if strings.TrimSpace(text) == "" {

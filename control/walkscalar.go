@@ -167,7 +167,7 @@ func (w *walker) text(n *yaml.Node, f field) any {
 		switch {
 		case err != nil && !strings.Contains(n.Value, "/") && n.Value != "":
 			if a, addrErr := netip.ParseAddr(n.Value); addrErr == nil {
-				hint = fmt.Sprintf("a prefix length is missing: %s/%d", a, a.BitLen())
+				hint = "the prefix length is missing: " + a.String() + "/…"
 			}
 		case err == nil && !x.IsValid():
 			err = fmt.Errorf("empty")
@@ -211,10 +211,20 @@ func (w *walker) unmarshaled(n *yaml.Node, t reflect.Type) any {
 		err = json.Unmarshal(data, reflect.New(t).Interface())
 	}
 	if err != nil {
-		w.fault(n, describe(n)+" is not a "+typeWord(t), strings.ReplaceAll(clip(err.Error()), "\n", " "))
+		w.fault(n, describe(n)+" is not a "+typeWord(t), typeHints[t.Name()])
 		return nil
 	}
 	return value
+}
+
+// typeHints give an example of Kubernetes' types that read themselves; their
+// own words are made for programmers.
+var typeHints = map[string]string{
+	"Time":        "such as 2026-11-23T10:00:00Z",
+	"MicroTime":   "such as 2026-11-23T10:00:00.000000Z",
+	"Duration":    "such as 1m30s",
+	"Quantity":    "such as 500m, 10M or 2Gi",
+	"IntOrString": "a number or a name",
 }
 
 func typeWord(t reflect.Type) string {
