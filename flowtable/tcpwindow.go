@@ -108,12 +108,22 @@ func (own half) upper(peer half) seq {
 // where sack is the highest octet acknowledged selectively or otherwise. While
 // peer has sent only a SYN, IV is exact: that SYN, or data that came with it.
 func (own half) admits(g *segment, peer half) bool {
-	if own.upper(peer).lessThan(g.seq) || g.end.lessThan(own.end().sub(peer.slack(own))) {
+	if own.upper(peer).lessThan(g.seq) || own.end().leads(g.end) && g.end.lessThan(own.end().sub(peer.slack(own))) {
 		return false
 	}
-	sack := g.sackEdge()
-	return !peer.end().lessThan(sack) && !sack.lessThan(own.lowestACK(peer))
+	sack := g.ack
+	if len(g.opts) != 0 {
+		sack = g.sackEdge()
+	}
+	if peer.end().leads(sack) || peer.has(halfSYN) {
+		return sack.inRange(own.lowestACK(peer), peer.end())
+	}
+	return !peer.end().lessThan(sack)
 }
+
+// leads reports whether a is ahead of b by more than the least slack there is:
+// only then is it worth while to know how much there is.
+func (a seq) leads(b seq) bool { return int32(a-b) > 2*minSlack }
 
 // lowestACK returns the lowest acknowledgement that own may send.
 func (own half) lowestACK(peer half) seq {
