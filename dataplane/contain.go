@@ -37,16 +37,20 @@ func (c *crashes) add(crash Crash) {
 }
 
 // contain ends what a panic in a stage has begun: the frame that caused it is
-// dropped and kept, the rest of the vector goes on where it was. A stage that panicked over no frame
-// in particular loses all of them. It returns the number of the stage to go on with.
+// dropped and kept, the rest of the vector goes on where it was. A stage that
+// panicked over no frame in particular loses all of them, and so does one that
+// comes back to a frame it was done with. It returns the number of the stage to
+// go on with.
 func (w *Worker) contain(v *Vector, stage string, s int, p any) (resume int) {
 	crash := Crash{
 		Worker: w.id, Stage: stage, Value: fmt.Sprint(p), Stack: string(debug.Stack()), Port: v.In.Name,
 	}
-	if v.at < 0 {
+	if v.at < 0 || v.done&(1<<v.at) != 0 {
 		for m := v.Live; m != 0; m &= m - 1 {
 			v.Drop(next(m), packet.InternalError)
 		}
+		v.done = 0
+		s++
 	} else {
 		bit := uint64(1) << v.at
 		crash.Frame = append([]byte(nil), v.Frame(v.at)...)

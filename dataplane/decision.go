@@ -17,8 +17,9 @@ const (
 )
 
 // Decision is the question what becomes of a frame, as the deciders answer it
-// one after the other. The first that drops, consumes, holds or forwards it
-// ends the decision; the others only add to the permit.
+// one after the other. The first that drops, consumes or holds it ends the
+// decision. One that forwards it does not: those after it see where it goes,
+// may translate it, add to its permit, or drop it after all.
 //
 // A Decision belongs to a worker and is valid during Decide only.
 type Decision struct {
@@ -50,8 +51,14 @@ type Decision struct {
 	outZone packet.Zone
 }
 
-// Done reports whether the decision has been made.
-func (d *Decision) Done() bool { return d.outcome != undecided }
+// Forwarded reports whether a decider has said where the frame goes.
+func (d *Decision) Forwarded() bool { return d.outcome == forwarded }
+
+// Out returns where the frame goes, valid if Forwarded: the port and the zone
+// in which replies will enter, or a flood list.
+func (d *Decision) Out() (port uint16, zone packet.Zone, flood bool) {
+	return d.hop.port(), d.outZone, d.hop.flags()&HopFlood != 0
+}
 
 // Frame returns the frame's bytes; deciders may change them if they also
 // forward or drop it.
@@ -70,8 +77,8 @@ func (d *Decision) Consume() { d.outcome = consumed }
 // Worker.Release or Worker.Discard later.
 func (d *Decision) Hold() { d.outcome = held }
 
-// Forward ends the decision: the frame leaves by a hop of the table. It is
-// dropped if the hop is no longer of generation gen.
+// Forward says that the frame leaves by a hop of the table. It is dropped if the
+// hop is no longer of generation gen.
 func (d *Decision) Forward(hop, gen uint32) {
 	if !d.W.hops.load(hop, gen, &d.hop) {
 		d.Drop(packet.NoDestination)
@@ -82,10 +89,12 @@ func (d *Decision) Forward(hop, gen uint32) {
 	d.outcome = forwarded
 }
 
-// Flood ends the decision: copies leave by all ports of flood list number list
-// but the one the frame came in by. Floods are decided frame by frame.
+// Flood says that copies leave by all ports of flood list number list but the
+// one the frame came in by. Floods are decided frame by frame; receivers are
+// asked about one by one, see Admitter.
 func (d *Decision) Flood(list uint16) {
 	d.hop = hopWords{w0: uint64(list) << 48, w1: uint64(HopFlood) << 48, w2: noMTU}
+	d.outZone = d.Zone
 	d.Uncached = true
 	d.outcome = forwarded
 }
@@ -116,7 +125,7 @@ func (w *Worker) decide(v *Vector, i int) {
 	}
 	for _, decider := range v.Snap.Deciders {
 		decider.Decide(d)
-		if d.outcome != undecided {
+		if d.outcome > forwarded {
 			break
 		}
 	}

@@ -13,7 +13,8 @@ type Snapshot struct {
 
 	Stages   []Stage     // the pipeline, in order
 	Deciders []Decider   // the decision, in order
-	Refresh  []Refresher // told about live flows, at most once a second for each
+	Admit    []Admitter  // asked about each receiver of a flood
+	Refresh  []Refresher // told about live flows, about once a second for each
 	Tickers  []Ticker    // called at the end of every turn
 	Taps     []Tap       // observation points; none is the fast case
 
@@ -45,8 +46,8 @@ type Attachment struct {
 
 // StormLimits bound frames without a single receiver, by port. nil is no limit.
 type StormLimits struct {
-	RxBroadcast, RxMulticast, RxUnknown *Limiter
-	TxBroadcast, TxMulticast            *Limiter // TxMulticast counts unknown unicast too
+	RxBroadcast, RxMulticast *Limiter
+	TxBroadcast, TxMulticast *Limiter // TxMulticast counts unknown unicast too
 }
 
 // FloodTarget is one receiver of a flood list.
@@ -66,6 +67,13 @@ type Stage struct {
 // first after a change, or one that no flow entry can answer for.
 type Decider interface {
 	Decide(d *Decision)
+}
+
+// An Admitter says whether a port may receive a copy of a flooded frame; a Reason other than None
+// drops the copy. It does for floods what a Decider after the one that forwards does
+// for frames with one receiver.
+type Admitter interface {
+	Admit(w *Worker, in *packet.Info, from, to uint16) packet.Reason
 }
 
 // A Refresher hears of flows that are in use, so that what they depend on (a

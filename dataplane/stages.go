@@ -121,15 +121,18 @@ func check(w *Worker, v *Vector) {
 			v.Hit &^= 1 << i
 			v.Todo |= 1 << i
 		}
-		if now-e.LastSeen() > refreshInterval {
+		if (now^e.LastSeen())>>refreshShift != 0 {
 			w.revive(v, i, id)
 		}
 	}
 }
 
-// revive looks at a flow that was quiet for a while: a session whose time is
-// over has ended, whether or not the sweep has been by; others tell the
-// features that they are in use.
+// refreshShift makes the flows' clock tick every 2^30 ns, about a second.
+const refreshShift = 30
+
+// revive looks at a flow when the flows' clock has ticked since its last frame:
+// a session whose time is over has ended, whether or not the sweep has been
+// by; others tell the features that they are in use.
 func (w *Worker) revive(v *Vector, i int, id flowtable.ID) {
 	bit := uint64(1) << i
 	if w.flows.Expire(id, v.Now) {
@@ -189,9 +192,6 @@ func track(w *Worker, v *Vector) {
 		e.Count(v.Len[i], now)
 	}
 }
-
-// refreshInterval is how often features hear that a flow is in use.
-const refreshInterval = 1e9
 
 // rewrite gives frames the headers they leave with.
 func rewrite(_ *Worker, v *Vector) {

@@ -75,41 +75,65 @@ func (w *Worker) enqueue(port uint16, b packet.Index, tags Tags) {
 }
 
 // flood sends copies of frame i to all receivers of a list but the port it
-// came from; the last one gets the frame itself.
+// came from; the last one gets the frame itself. A receiver that must not have
+// its copy is one that was made and dropped.
 func (w *Worker) flood(v *Vector, i int, list uint16) {
-	b, in := v.Buf[i], &v.Info[i]
+	b := v.Buf[i]
 	var last *FloodTarget
-	reason := packet.NoDestination
+	var targets []FloodTarget
 	if int(list) < len(v.Snap.Floods) {
-		targets := v.Snap.Floods[list]
-		for t := range targets {
-			target := &targets[t]
-			if target.Port == v.In.Number {
-				continue
-			}
-			config := v.Snap.Port(target.Port)
-			if config == nil {
-				continue
-			}
-			limit := config.Storm.TxMulticast
-			if in.Has(packet.ToBroadcast) {
-				limit = config.Storm.TxBroadcast
-			}
-			if limit != nil && !limit.Take(v.Now) {
-				reason = packet.StormControl
-				continue
-			}
-			if last != nil {
-				w.replicate(b, last, v.In.Number)
-			}
-			last = target
+		targets = v.Snap.Floods[list]
+	}
+	refused := packet.NoDestination
+	for t := range targets {
+		target := &targets[t]
+		config := v.Snap.Port(target.Port)
+		if target.Port == v.In.Number || config == nil {
+			continue
 		}
+		if r := w.admits(v, i, config); r != packet.None {
+			if refused != packet.NoDestination {
+				count(&w.counters[v.In.Number].replicated, 1)
+				count(&w.counters[v.In.Number].drops[refused], 1)
+			}
+			refused = r
+			continue
+		}
+		if last != nil {
+			w.replicate(b, last, v.In.Number)
+		}
+		last = target
 	}
 	if last == nil {
-		w.dropInfo(b, in, reason)
+		w.dropInfo(b, &v.Info[i], refused)
 		return
 	}
+	if refused != packet.NoDestination {
+		count(&w.counters[v.In.Number].replicated, 1)
+		count(&w.counters[v.In.Number].drops[refused], 1)
+	}
 	w.enqueue(last.Port, b, last.Tags)
+}
+
+// admits says whether a port gets its copy of flooded frame i.
+func (w *Worker) admits(v *Vector, i int, to *PortConfig) packet.Reason {
+	in := &v.Info[i]
+	limit := to.Storm.TxMulticast
+	if in.Has(packet.ToBroadcast) {
+		limit = to.Storm.TxBroadcast
+	}
+	if to.MTU != 0 && in.IPLen > uint32(to.MTU) && SegmentLen(w.arena.Meta(v.Buf[i]), in) > uint32(to.MTU) {
+		return packet.FrameTooLong
+	}
+	for _, a := range v.Snap.Admit {
+		if r := a.Admit(w, in, v.In.Number, to.Number); r != packet.None {
+			return r
+		}
+	}
+	if limit != nil && !limit.Take(v.Now) {
+		return packet.StormControl
+	}
+	return packet.None
 }
 
 // replicate sends a copy of a frame. A copy that finds no buffer is counted as

@@ -64,6 +64,14 @@ func (v *Vector) Drop(i int, r packet.Reason) {
 	v.Reason[i&63] = r
 }
 
+// Frames returns the set a feature's stage works on: frames on their way out
+// whose hop is known, less those it is done with.
+func (v *Vector) Frames() uint64 { return v.Hit & v.Live &^ v.done }
+
+// At notes that the stage is about to work on frame i: should it panic, that
+// frame is dropped and the stage goes on with the next. Loops over sets call it first.
+func (v *Vector) At(i int) { v.at = i }
+
 // Frame returns the bytes of frame i, valid until the frame leaves the vector.
 func (v *Vector) Frame(i int) []byte {
 	return unsafe.Slice((*byte)(v.data(i)), v.Len[i&63])
