@@ -21,6 +21,16 @@ var (
 		"o . 1:1(0) ack 1001 win 200 => ESTABLISHED",
 		"r . 1001:1001(0) ack 1 win 100 => ESTABLISHED",
 	}
+	transfer200k = []string{
+		"o P. 1:50001(50000) ack 1001 win 200 => ESTABLISHED",
+		"r . 1001:1001(0) ack 50001 win 200 => ESTABLISHED",
+		"o P. 50001:100001(50000) ack 1001 win 200 => ESTABLISHED",
+		"r . 1001:1001(0) ack 100001 win 200 => ESTABLISHED",
+		"o P. 100001:150001(50000) ack 1001 win 200 => ESTABLISHED",
+		"r . 1001:1001(0) ack 150001 win 200 => ESTABLISHED",
+		"o P. 150001:200001(50000) ack 1001 win 200 => ESTABLISHED",
+		"r . 1001:1001(0) ack 200001 win 200 => ESTABLISHED",
+	}
 	closing = []string{
 		"o F. 1:1(0) ack 1001 => FIN_WAIT",
 		"r . 1001:1001(0) ack 2 => CLOSE_WAIT",
@@ -221,6 +231,21 @@ func TestTCPConversations(t *testing.T) {
 			"r . 1001:1001(0) ack 50003 win 60000 => ESTABLISHED",
 			"o P. 100000:101000(1000) ack 1001 => ESTABLISHED",
 		}},
+		{why: "repetitions and acknowledgements may lag by two windows, at least 132000 octets, and no more", before: steps(handshake, transfer200k), steps: []string{
+			"o P. 67001:68001(1000) ack 1001 => ESTABLISHED",
+			"o P. 67000:68000(1000) ack 1001 => invalid",
+			"r . 1001:1001(0) ack 68001 => ESTABLISHED",
+			"r . 1001:1001(0) ack 68000 => invalid",
+		}},
+		{why: "with a larger window by more", before: steps(scaled[:3], []string{"r . 1001:1001(0) ack 1 win 300 => ESTABLISHED"}, transfer200k), steps: []string{
+			"o P. 46401:46402(1) ack 1001 => ESTABLISHED", // 200001 - 2*(300<<8)
+			"o P. 46400:46400(0) ack 1001 => invalid",
+		}},
+		{why: "fast open: data with the SYN/ACK, of which the client takes a part", steps: []string{
+			"o S 0:100(100) => SYN_SENT",
+			"r S. 1000:2000(1000) ack 101 => SYN_RECV",
+			"o . 101:101(0) ack 1501 => ESTABLISHED",
+		}},
 		{why: "selective acknowledgements, also duplicate ones (RFC 2018, RFC 2883)", before: handshake, steps: []string{
 			"o P. 1:1001(1000) ack 1001 => ESTABLISHED",
 			"o P. 2001:3001(1000) ack 1001 => ESTABLISHED",
@@ -320,6 +345,7 @@ func TestTCPConversations(t *testing.T) {
 			"r . 9000:9000(0) ack 5200 => ESTABLISHED",
 			"o P. 900000:900100(100) ack 9000 win 10 => ESTABLISHED", // the scale is unknown
 			"r R 1:1(0) win 0 => invalid",
+			"r R 500000:500000(0) win 0 => ESTABLISHED", // in the window for all that is known
 			"r F. 9000:9000(0) ack 5200 => FIN_WAIT",
 		}},
 		{why: "the peer of a connection that was picked up knows nothing of it", steps: []string{
