@@ -44,6 +44,9 @@ func (c *compiler) allocateAddresses() {
 			}
 		}
 	}
+	if len(c.m.Allocations.Freed) == 0 {
+		c.m.Allocations.Freed = nil // as in JSON: an empty list is none
+	}
 	slices.SortFunc(c.m.Allocations.Freed, func(a, b Freed) int {
 		return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.Port, b.Port), cmp.Compare(a.At, b.At))
 	})
@@ -116,14 +119,13 @@ func (c *compiler) allocateFamily(name string, stocks []*ipam.Pool, bitLen int, 
 		return false
 	}
 	// Who had an address has it again before anybody else may choose.
+	freed := map[string][]netip.Addr{}
+	for _, f := range c.m.Allocations.Freed {
+		freed[f.Port] = append(freed[f.Port], f.Address)
+	}
 	var others []*portPlan
 	for _, p := range waiting {
-		had := slices.Clone(c.previous.Addresses[p.name])
-		for _, f := range c.m.Allocations.Freed {
-			if f.Port == p.name {
-				had = append(had, f.Address)
-			}
-		}
+		had := slices.Concat(c.previous.Addresses[p.name], freed[p.name])
 		if !slices.ContainsFunc(had, func(a netip.Addr) bool { return takeOwn(p, a) }) {
 			others = append(others, p)
 		}

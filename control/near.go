@@ -15,8 +15,8 @@ func nearest(word string, candidates []string) string {
 	}
 	lower := strings.ToLower(word)
 	for _, c := range candidates {
-		if len(c) > 64 {
-			continue
+		if len(c)-len(word) >= bestDistance || len(word)-len(c) >= bestDistance {
+			continue // that many letters are missing or too many
 		}
 		if d := distance(lower, strings.ToLower(c)); d < bestDistance {
 			best, bestDistance = c, d
