@@ -51,6 +51,9 @@ type Decision struct {
 	outZone packet.Zone
 }
 
+// Done reports whether a decider has said what becomes of the frame.
+func (d *Decision) Done() bool { return d.outcome != undecided }
+
 // Forwarded reports whether a decider has said where the frame goes.
 func (d *Decision) Forwarded() bool { return d.outcome == forwarded }
 

@@ -116,6 +116,9 @@ func (r *rig) send(port int, texts ...string) {
 		require.Equal(r.t, 1, r.ports[port].(*mem.Port).Inject(frame))
 	}
 	r.step()
+	for r.ports[port].(*mem.Port).Waiting() > 0 && r.engine.Snapshot().Port(uint16(port)) != nil {
+		r.step()
+	}
 }
 
 // sent returns as text what a port has sent since the last call.

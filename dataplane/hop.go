@@ -33,7 +33,7 @@ type Hop struct {
 }
 
 // Tags are up to two VLAN tags to push, as TCIs: priority, DEI and VLAN number. The
-// zero Tags push nothing. Inner != 0 makes the outer one an 802.1ad S-tag.
+// zero Tags push nothing.
 type Tags struct{ Outer, Inner uint16 }
 
 // hopWords is a Hop as the packet path reads it:

@@ -42,6 +42,10 @@ type Attachment struct {
 	Untagged packet.Zone               // of frames without a tag or with VLAN 0; 0: not allowed
 	Tagged   *[4096]packet.Zone        // by the outer VLAN; nil: no tagged frames. 0: not allowed
 	Stacked  map[[2]uint16]packet.Zone // by outer and inner VLAN (QinQ); both are popped
+
+	// OuterType is the EtherType of the outer of two tags that are pushed; 0 is
+	// 802.1ad's S-tag, 0x88a8.
+	OuterType uint16
 }
 
 // StormLimits bound frames without a single receiver, by port. nil is no limit.
@@ -52,8 +56,9 @@ type StormLimits struct {
 
 // FloodTarget is one receiver of a flood list.
 type FloodTarget struct {
-	Port uint16
-	Tags Tags
+	Port      uint16
+	Tags      Tags
+	GroupOnly bool // gets broadcast and multicast, but no unicast of unknown destination
 }
 
 // Stage is a step of the pipeline: it works on all frames of a vector, in the

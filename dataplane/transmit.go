@@ -51,11 +51,12 @@ func transmit(w *Worker, v *Vector) {
 // enqueue puts a frame on a port's transmit queue of this worker and takes
 // ownership.
 func (w *Worker) enqueue(port uint16, b packet.Index, tags Tags) {
-	if w.snap.Port(port) == nil {
+	config := w.snap.Port(port)
+	if config == nil {
 		w.drop(b, packet.PortUnknown)
 		return
 	}
-	if tags != (Tags{}) && !w.push(b, tags) {
+	if tags != (Tags{}) && !w.push(b, tags, &config.VLAN) {
 		w.drop(b, packet.FrameTooLong)
 		return
 	}
@@ -88,7 +89,7 @@ func (w *Worker) flood(v *Vector, i int, list uint16) {
 	for t := range targets {
 		target := &targets[t]
 		config := v.Snap.Port(target.Port)
-		if target.Port == v.In.Number || config == nil {
+		if target.Port == v.In.Number || config == nil || (target.GroupOnly && v.Group&(1<<i) == 0) {
 			continue
 		}
 		if r := w.admits(v, i, config); r != packet.None {

@@ -51,26 +51,24 @@ func (w *Worker) untag(v *Vector, i int) (packet.Zone, packet.Reason) {
 
 // pop removes n tags by moving the addresses up.
 func (w *Worker) pop(v *Vector, i, n int) {
-	shift := uint32(n * vlanTag)
 	p := v.data(i)
 	addresses := *(*[12]byte)(p)
-	*(*[12]byte)(unsafe.Add(p, shift)) = addresses
+	*(*[12]byte)(unsafe.Add(p, n*vlanTag)) = addresses
+	w.arena.TrimFront(v.Buf[i], n*vlanTag) // untag has seen that it is that long
 	meta := w.arena.Meta(v.Buf[i])
-	meta.Off += shift
-	meta.Len -= shift
-	meta.CsumStart -= uint16(shift)
-	if meta.HdrLen != 0 {
-		meta.HdrLen -= uint16(shift)
-	}
 	v.Off[i], v.Len[i] = meta.Off, meta.Len
 }
 
 // push prepends tags, outer first. The headroom has room for them.
-func (w *Worker) push(b packet.Index, t Tags) bool {
-	if t.Inner != 0 {
-		return w.pushOne(b, t.Inner, packet.EtherTypeVLAN) && w.pushOne(b, t.Outer, packet.EtherTypeQinQ)
+func (w *Worker) push(b packet.Index, t Tags, a *Attachment) bool {
+	if t.Inner == 0 {
+		return w.pushOne(b, t.Outer, packet.EtherTypeVLAN)
 	}
-	return w.pushOne(b, t.Outer, packet.EtherTypeVLAN)
+	outer := a.OuterType
+	if outer == 0 {
+		outer = packet.EtherTypeQinQ
+	}
+	return w.pushOne(b, t.Inner, packet.EtherTypeVLAN) && w.pushOne(b, t.Outer, outer)
 }
 
 func (w *Worker) pushOne(b packet.Index, tci uint16, etherType uint16) bool {
@@ -81,10 +79,5 @@ func (w *Worker) pushOne(b packet.Index, tci uint16, etherType uint16) bool {
 	copy(f[:12], f[vlanTag:vlanTag+12])
 	binary.BigEndian.PutUint16(f[12:], etherType)
 	binary.BigEndian.PutUint16(f[14:], tci)
-	meta := w.arena.Meta(b)
-	meta.CsumStart += vlanTag
-	if meta.HdrLen != 0 {
-		meta.HdrLen += vlanTag
-	}
 	return true
 }

@@ -70,6 +70,7 @@ type Port struct {
 	MTU       int       // largest IP packet, bytes; 0 is no limit
 
 	RxUnknown *dataplane.Limiter // unknown unicast frames from this port; nil: no limit
+	NoUnknown bool               // unknown unicast is neither taken from nor flooded to this port
 }
 
 // Attachment is a port's membership in a segment.

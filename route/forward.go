@@ -64,7 +64,7 @@ func (x forwardDecider) Decide(d *dataplane.Decision) {
 
 // unknown decides about a frame whose destination nobody has been heard from.
 func (f *Forwarder) unknown(d *dataplane.Decision, seg *segment) {
-	if !seg.floodUnknown {
+	if !seg.floodUnknown || f.ports[d.In.Number].noUnknown {
 		d.Drop(packet.NoDestination)
 		return
 	}

@@ -74,6 +74,7 @@ func (s *segment) proxies(ip packet.Addr) bool {
 // portRules is what holds for a port in all its segments.
 type portRules struct {
 	guard     bool
+	noUnknown bool
 	rxUnknown *dataplane.Limiter // nil: no limit
 }
 
@@ -271,7 +272,7 @@ func (f *Forwarder) compilePorts(c *Config) error {
 			continue
 		}
 		names[p.Number] = p.Name
-		f.ports[p.Number] = portRules{guard: p.Guard, rxUnknown: p.RxUnknown}
+		f.ports[p.Number] = portRules{guard: p.Guard, noUnknown: p.NoUnknown, rxUnknown: p.RxUnknown}
 		for _, a := range p.Zones {
 			if err := f.attach(p, a, learning[a.Zone]); err != nil {
 				faults = append(faults, fmt.Errorf("port %s: %w", p.Name, err))
@@ -299,7 +300,7 @@ func (f *Forwarder) attach(p *Port, a Attachment, learning *Learning) error {
 		m.learning = *learning
 	}
 	f.members[key] = m
-	f.floods[seg.list] = append(f.floods[seg.list], dataplane.FloodTarget{Port: p.Number, Tags: a.Tags})
+	f.floods[seg.list] = append(f.floods[seg.list], dataplane.FloodTarget{Port: p.Number, Tags: a.Tags, GroupOnly: p.NoUnknown})
 	for _, address := range p.Addresses {
 		if err := f.bind(p, &m, seg, address); err != nil {
 			return err

@@ -160,6 +160,9 @@ func (g *Generator) Caps() dataplane.Caps {
 	return dataplane.Caps{Queues: len(g.queues), Up: true}
 }
 
+// PerQueue returns how many frames a queue has before its order repeats.
+func (g *Generator) PerQueue(q int) int { return g.queues[q].end / g.stride }
+
 // Received returns how many frames Rx has given, on all queues.
 func (g *Generator) Received() (n uint64) {
 	for i := range g.queues {

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit statuses. They are part of the command line's contract: CI jobs branch on them.
+const (
+	exitOK          = 0
+	exitFailure     = 1   // something that should have worked did not
+	exitUsage       = 2   // unknown command, flag or argument
+	exitConfig      = 3   // the configuration has faults; they were listed
+	exitInput       = 4   // an input file can't be read, or only in part
+	exitLedger      = 5   // the books don't balance: a defect of Sluice
+	exitInterrupted = 130 // by SIGINT or SIGTERM
+)
+
+const exitHelp = `Exit status:
+    0  done
+    1  something that should have worked did not
+    2  wrong use of the command line
+    3  the configuration has faults (all of them are listed)
+    4  an input file can't be read, or only in part
+    5  the books don't balance: a frame is unaccounted for, which is a defect
+  130  interrupted`
+
+// statusError carries the exit status of an error.
+type statusError struct {
+	status int
+	err    error
+}
+
+func (e *statusError) Error() string { return e.err.Error() }
+func (e *statusError) Unwrap() error { return e.err }
+
+func withStatus(status int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &statusError{status, err}
+}
+
+// run is main without the process: it returns the exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(stderr, "sluice: %v\n", err)
+	var se *statusError
+	switch {
+	case errors.As(err, &se):
+		return se.status
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	}
+	return exitUsage // cobra's own errors are all about flags and arguments
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "sluice",
+		Short: "Userspace virtual switch and edge data plane for a Linux node",
+		Long: `Sluice switches, routes and (as features are added) filters, balances and
+mirrors frames between ports, in user space, in one binary.
+
+` + exitHelp,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(newReplay(), newBench(), newVersion())
+	return root
+}

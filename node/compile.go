@@ -1,0 +1,154 @@
+package node
+
+import (
+	"time"
+
+	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/flowtable"
+	"github.com/sluice-net/sluice/packet"
+	"github.com/sluice-net/sluice/route"
+)
+
+// What a model says, in the words of the data plane and the features. All is
+// resolved and checked by then: this is translation only.
+
+// timers are the sessions' timers in seconds.
+func timers(m *control.Model) flowtable.Timers {
+	t := &m.Node.Timers
+	seconds := func(d time.Duration) int64 { return int64(d / time.Second) }
+	return flowtable.Timers{
+		TCPFirstPacket: seconds(t.TCPFirstPacket), TCPOpening: seconds(t.TCPOpening),
+		TCPEstablished: seconds(t.TCPEstablished), TCPClosing: seconds(t.TCPClosing),
+		TCPFinWait: seconds(t.TCPFinWait), TCPClosed: seconds(t.TCPClosed),
+		UDPFirstPacket: seconds(t.UDPFirstPacket), UDPSingle: seconds(t.UDPSingle), UDPMultiple: seconds(t.UDPMultiple),
+		ICMPFirstPacket: seconds(t.ICMPFirstPacket), ICMPErrorReply: seconds(t.ICMPErrorReply),
+	}
+}
+
+// portConfig is how the engine sees a port.
+func portConfig(m *control.Model, p *control.Port, device dataplane.Port) *dataplane.PortConfig {
+	caps := device.Caps()
+	return &dataplane.PortConfig{
+		Number: p.Number, Name: p.Name, Port: device, Caps: caps, Queues: max(caps.Queues, 1),
+		MTU: p.MTU, VLAN: attachment(m, p), Storm: stormLimits(&p.RateLimits),
+	}
+}
+
+func attachment(m *control.Model, p *control.Port) dataplane.Attachment {
+	a := dataplane.Attachment{OuterType: p.OuterEtherType}
+	if p.Uplink >= 0 {
+		a.Untagged = packet.Zone(m.Routers[p.Router].Uplinks[p.Uplink].Zone)
+		return a
+	}
+	for _, t := range p.Attachments {
+		zone := packet.Zone(m.Segments[t.Segment].Zone)
+		switch {
+		case t.Inner != 0:
+			if a.Stacked == nil {
+				a.Stacked = map[[2]uint16]packet.Zone{}
+			}
+			a.Stacked[[2]uint16{t.Outer, t.Inner}] = zone
+		case t.Outer != 0:
+			if a.Tagged == nil {
+				a.Tagged = new([4096]packet.Zone)
+			}
+			a.Tagged[t.Outer] = zone
+		default:
+			a.Untagged = zone
+		}
+	}
+	return a
+}
+
+// stormLimits allow bursts of a tenth of a second.
+func stormLimits(r *api.RateLimits) dataplane.StormLimits {
+	return dataplane.StormLimits{
+		RxBroadcast: limiter(r.RxBroadcast), RxMulticast: limiter(r.RxMulticast),
+		TxBroadcast: limiter(r.TxBroadcast), TxMulticast: limiter(r.TxMulticast),
+	}
+}
+
+// limiter returns nil for no limit.
+func limiter(rate int) *dataplane.Limiter {
+	if rate == 0 {
+		return nil
+	}
+	return dataplane.NewLimiter(uint32(rate), uint32(rate/10))
+}
+
+// routeConfig is what layers 2 and 3 need.
+func routeConfig(m *control.Model) *route.Config {
+	c := &route.Config{GatewayMAC: packet.MAC(m.Node.GatewayMAC)}
+	for i := range m.Segments {
+		c.Segments = append(c.Segments, routeSegment(&m.Segments[i]))
+	}
+	for i := range m.Ports {
+		c.Ports = append(c.Ports, routePort(m, &m.Ports[i]))
+	}
+	for i := range m.Routers {
+		c.Routers = append(c.Routers, routeRouter(m, &m.Routers[i]))
+	}
+	return c
+}
+
+func routeSegment(s *control.Segment) route.Segment {
+	out := route.Segment{
+		Name: s.Name, Zone: packet.Zone(s.Zone), MTU: s.MTU, Router: s.Router, Learning: learning(&s.MACLearning),
+		FloodUnknown: s.UnknownUnicastFlooding, Suppress: s.NeighborSuppression,
+	}
+	for _, n := range s.Subnets {
+		out.Subnets = append(out.Subnets, route.Subnet{Prefix: n.Prefix, Gateway: n.Gateway})
+	}
+	return out
+}
+
+func learning(l *control.MACLearning) route.Learning {
+	return route.Learning{
+		Enabled: l.Enabled, Limit: l.Limit, Drop: l.DropOver, AgingNs: int64(l.Aging),
+		MoveLimit: l.MoveLimit, MoveWindowNs: int64(l.MoveWindow),
+	}
+}
+
+func routePort(m *control.Model, p *control.Port) route.Port {
+	own := learning(&p.MACLearning)
+	out := route.Port{
+		Number: p.Number, Name: p.Name, Guard: p.Guard, Learning: &own, MTU: p.MTU,
+		RxUnknown: limiter(p.RateLimits.RxUnknownUnicast), NoUnknown: !p.UnknownUnicastFlooding,
+	}
+	if p.Uplink >= 0 {
+		out.Zones = []route.Attachment{{Zone: packet.Zone(m.Routers[p.Router].Uplinks[p.Uplink].Zone)}}
+	}
+	seen := map[int]bool{}
+	for _, a := range p.Attachments {
+		if !seen[a.Segment] { // frames toward a segment leave with the tags of its first attachment
+			seen[a.Segment] = true
+			out.Zones = append(out.Zones, route.Attachment{
+				Zone: packet.Zone(m.Segments[a.Segment].Zone), Tags: dataplane.Tags{Outer: a.Outer, Inner: a.Inner},
+			})
+		}
+	}
+	for _, a := range p.Addresses {
+		out.Addresses = append(out.Addresses, route.Address{MAC: packet.MAC(a.MAC), IP: a.IP})
+	}
+	return out
+}
+
+func routeRouter(m *control.Model, r *control.Router) route.Router {
+	out := route.Router{Name: r.Name}
+	for _, u := range r.Uplinks {
+		p := &m.Ports[u.Port]
+		out.Uplinks = append(out.Uplinks, route.Uplink{
+			Port: p.Number, Zone: packet.Zone(u.Zone), MAC: packet.MAC(u.MAC), Addresses: u.Addresses, MTU: p.MTU,
+		})
+	}
+	// The uplinks' gateways are among the routes.
+	for _, s := range r.Routes {
+		out.Routes = append(out.Routes, route.Static{Prefix: s.Prefix, Via: s.Via, Blackhole: s.Blackhole})
+	}
+	return out
+}
+
+// sameDevice reports whether a port can keep its open device.
+func sameDevice(a, b *control.Port) bool { return a.Number == b.Number && a.Device == b.Device }

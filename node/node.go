@@ -1,0 +1,260 @@
+// Package node wires a data plane from a model: it opens ports, compiles the
+// features into a snapshot, puts the pipeline in order and publishes it.
+package node
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/flowtable"
+	"github.com/sluice-net/sluice/packet"
+	"github.com/sluice-net/sluice/route"
+)
+
+// Options are what a node is made with, besides its configuration. They can't
+// change while it lives.
+type Options struct {
+	// Workers overrides the configuration's number; 0 leaves it.
+	Workers int
+
+	// Open makes the device of a port.
+	Open func(p *control.Port) (dataplane.Port, error)
+
+	Seed    uint64 // of hashes
+	Buffers int    // frames in flight; default 16384
+	Supers  int    // super-frames in flight; default 256
+
+	// Prefault touches all memory at the start: a cold page costs microseconds later.
+	Prefault bool
+
+	// Virtual: the caller drives the workers and their clock itself, and
+	// calls SweepAll; expiry must not depend on how often workers turn.
+	Virtual bool
+
+	// Debug checks every buffer's ownership; slow.
+	Debug bool
+
+	Taps []dataplane.Tap
+}
+
+// Node is a data plane under a configuration.
+type Node struct {
+	options Options
+	arena   *packet.Arena
+	table   *flowtable.Table
+	frags   *flowtable.Fragments
+	engine  *dataplane.Engine
+	routes  *route.State
+
+	mu    sync.Mutex // Apply and Close
+	ports map[string]*openPort
+	epoch uint32
+}
+
+// openPort is a port with its device.
+type openPort struct {
+	config control.Port
+	device dataplane.Port
+}
+
+// New makes a node and puts a first model in force. Nothing runs yet: Engine
+// is started by the caller, or driven step by step.
+func New(o Options, m *control.Model) (n *Node, err error) {
+	n = &Node{options: o, ports: map[string]*openPort{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+			n = nil
+		}
+	}()
+	workers := m.Node.Workers
+	if o.Workers != 0 {
+		workers = o.Workers
+	}
+	limits := m.Node.Limits
+	n.arena, err = packet.NewArena(packet.ArenaConfig{
+		Buffers: orDefault(o.Buffers, 16384), Supers: orDefault(o.Supers, 256),
+		Prefault: o.Prefault, Debug: o.Debug,
+	})
+	if err != nil {
+		return n, err
+	}
+	n.table, err = flowtable.New(flowtable.Config{
+		Sessions: limits.Sessions, PerSource: limits.SessionsPerSource,
+		Workers: workers, Seed: o.Seed, Timers: timers(m), Prefault: o.Prefault, ManualSweep: o.Virtual,
+	})
+	if err != nil {
+		return n, err
+	}
+	n.frags, err = flowtable.NewFragments(flowtable.FragmentConfig{Datagrams: limits.Fragments, Seed: o.Seed})
+	if err != nil {
+		return n, err
+	}
+	ports := max(maxPortNumber(m), minPorts)
+	hops := dataplane.NewHopTable(limits.MACTable + limits.Neighbors + spareHops)
+	n.engine, err = dataplane.New(dataplane.Config{
+		Workers: workers, Ports: ports, Arena: n.arena, Table: n.table, Fragments: n.frags, Hops: hops,
+	})
+	if err != nil {
+		return n, err
+	}
+	n.routes, err = route.NewState(route.StateConfig{
+		Hops: hops, Ports: ports, MACs: limits.MACTable, Neighbors: limits.Neighbors, Seed: o.Seed,
+		ICMPErrorsPerSecond: uint32(limits.ICMPErrorsPerSecond),
+	})
+	if err != nil {
+		return n, err
+	}
+	return n, n.Apply(m)
+}
+
+const (
+	// minPorts is room for ports that are added later.
+	minPorts = 1024
+
+	// spareHops is room for what is neither learned nor a neighbour: bound addresses.
+	spareHops = 1 << 16
+)
+
+func orDefault(n, value int) int {
+	if n == 0 {
+		return value
+	}
+	return n
+}
+
+func maxPortNumber(m *control.Model) (highest int) {
+	for i := range m.Ports {
+		highest = max(highest, int(m.Ports[i].Number))
+	}
+	return highest
+}
+
+// Engine returns the data plane.
+func (n *Node) Engine() *dataplane.Engine { return n.engine }
+
+// Arena returns the frames' memory.
+func (n *Node) Arena() *packet.Arena { return n.arena }
+
+// Routes returns what layers 2 and 3 have learned.
+func (n *Node) Routes() *route.State { return n.routes }
+
+// Apply puts a model in force, all of it or nothing: on an error the one before
+// stays. Ports that both have in the same form go on undisturbed; sessions live
+// on, and are decided again at their next packet.
+func (n *Node) Apply(m *control.Model) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	opened, err := n.openPorts(m)
+	if err != nil {
+		return err
+	}
+	forwarder, err := route.Compile(routeConfig(m), n.routes)
+	if err == nil {
+		err = n.engine.Publish(n.snapshot(m, opened, forwarder))
+	}
+	if err != nil {
+		for name, p := range opened {
+			if n.ports[name] != p {
+				closePort(p)
+			}
+		}
+		return err
+	}
+	n.epoch++
+	n.engine.Synchronize()
+	n.routes.Adopt(forwarder)
+	old := n.ports
+	n.ports = opened
+	for name, p := range old {
+		if opened[name] != p {
+			closePort(p)
+		}
+	}
+	return nil
+}
+
+// openPorts returns the ports of a model: those that exist in the same form,
+// and new ones for the rest. It opens all or none.
+func (n *Node) openPorts(m *control.Model) (map[string]*openPort, error) {
+	opened := make(map[string]*openPort, len(m.Ports))
+	var errs []error
+	for i := range m.Ports {
+		config := &m.Ports[i]
+		if p := n.ports[config.Name]; p != nil && sameDevice(&p.config, config) {
+			opened[config.Name] = p
+			continue
+		}
+		device, err := n.options.Open(config)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("port %s: %w", config.Name, err))
+			continue
+		}
+		opened[config.Name] = &openPort{*config, device}
+	}
+	if err := errors.Join(errs...); err != nil {
+		for name, p := range opened {
+			if n.ports[name] != p {
+				closePort(p)
+			}
+		}
+		return nil, err
+	}
+	return opened, nil
+}
+
+func closePort(p *openPort) {
+	if c, ok := p.device.(io.Closer); ok {
+		_ = c.Close() // nothing is left to be done about it
+	}
+}
+
+// snapshot puts together what the workers need of a model.
+func (n *Node) snapshot(m *control.Model, opened map[string]*openPort, f *route.Forwarder) *dataplane.Snapshot {
+	s := &dataplane.Snapshot{
+		Epoch: n.epoch + 1, Revision: m.Revision,
+		Stages: stages, Deciders: deciders(f),
+		Refresh: []dataplane.Refresher{f.Refresher()},
+		Tickers: []dataplane.Ticker{f},
+		Taps:    n.options.Taps,
+		Ports:   make([]*dataplane.PortConfig, maxPortNumber(m)+1),
+		Floods:  f.Floods(),
+	}
+	for i := range m.Ports {
+		p := &m.Ports[i]
+		s.Ports[p.Number] = portConfig(m, p, opened[p.Name].device)
+	}
+	return s
+}
+
+// Close stops the workers and gives everything back. The node is of no use
+// afterwards.
+func (n *Node) Close() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.engine != nil {
+		n.engine.Stop()
+	}
+	for _, p := range n.ports {
+		closePort(p)
+	}
+	n.ports = nil
+	var errs []error
+	if n.routes != nil {
+		errs = append(errs, n.routes.Close())
+		n.routes = nil
+	}
+	if n.table != nil {
+		errs = append(errs, n.table.Close())
+		n.table = nil
+	}
+	if n.arena != nil {
+		errs = append(errs, n.arena.Close())
+		n.arena = nil
+	}
+	return errors.Join(errs...)
+}

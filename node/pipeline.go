@@ -1,0 +1,31 @@
+package node
+
+import (
+	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/route"
+)
+
+// The order of the pipeline and of the decision. This is the one place where
+// either is written; a feature's stage or decider gets its line here.
+
+// stages are what each vector goes through.
+var stages = []dataplane.Stage{
+	dataplane.StageParse,     // segment, tags, headers
+	dataplane.StageStorm,     // limits on frames to many
+	dataplane.StageFragments, // ports for later fragments
+	dataplane.StageLookup,    // flow entries
+	dataplane.StageCheck,     // permits in force
+	dataplane.StageDecide,    // the rest, by the deciders below
+	dataplane.StageTrack,     // session states, counters
+	dataplane.StageRewrite,   // headers of what is routed
+	dataplane.StageTransmit,
+}
+
+// deciders answer for first packets, and for packets after a change.
+func deciders(f *route.Forwarder) []dataplane.Decider {
+	return []dataplane.Decider{
+		f.Guard(),   // may this sender send this?
+		f.Local(),   // ARP, ND, the router's own addresses
+		f.Forward(), // bridge, route
+	}
+}

@@ -1,0 +1,215 @@
+package replay
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/export"
+	"github.com/sluice-net/sluice/flowtable"
+	"github.com/sluice-net/sluice/packet"
+)
+
+// Drop is a line of drops.jsonl.
+type Drop struct {
+	Time      string      `json:"time"`
+	Port      string      `json:"port"`
+	Frame     int64       `json:"frame"` // index in its capture, from 0; -1 for frames made here
+	Reason    string      `json:"reason"`
+	Component string      `json:"component"`
+	Rule      uint32      `json:"rule"` // 0: no rule
+	Revision  uint64      `json:"revision"`
+	Src       *netip.Addr `json:"src"` // null if the frame is not IP, or was not read so far
+	Dst       *netip.Addr `json:"dst"`
+	Protocol  string      `json:"protocol"`
+	Sport     uint16      `json:"sport"`
+	Dport     uint16      `json:"dport"`
+}
+
+// output collects what a replay has to say. It is the engine's tap for drops.
+type output struct {
+	run *run
+	dir string // empty: nothing is written
+
+	drops    *bufio.Writer
+	dropFile *os.File
+	err      error // first failure to write drops
+
+	records []flowtable.Record
+	owners  map[owner]export.Endpoint
+}
+
+type owner struct {
+	zone packet.Zone
+	ip   netip.Addr
+}
+
+func newOutput(dir string, r *run) (*output, error) {
+	o := &output{run: r, dir: dir, drops: bufio.NewWriter(io.Discard), owners: map[owner]export.Endpoint{}}
+	if dir != "" {
+		f, err := os.Create(filepath.Join(dir, "drops.jsonl"))
+		if err != nil {
+			return nil, err
+		}
+		o.dropFile, o.drops = f, bufio.NewWriterSize(f, 1<<16)
+	}
+	o.findOwners()
+	return o, nil
+}
+
+// AfterStage is of no interest here.
+func (o *output) AfterStage(*dataplane.Worker, *dataplane.Vector, string) {}
+
+// Sent is of no interest here: ports write their own captures.
+func (o *output) Sent(*dataplane.Worker, uint16, packet.Index) {}
+
+// Dropped writes a line of drops.jsonl.
+func (o *output) Dropped(w *dataplane.Worker, b packet.Index, in *packet.Info, r packet.Reason) {
+	if o.dir == "" || o.err != nil {
+		return
+	}
+	meta := w.Arena().Meta(b)
+	snap := w.Snapshot()
+	d := Drop{
+		Time: export.Time(o.run.clock.last), Frame: int64(meta.Mark) - 1,
+		Reason: r.String(), Component: r.Component(), Revision: snap.Revision,
+	}
+	if p := snap.Port(meta.InPort); p != nil {
+		d.Port = p.Name
+	}
+	var own packet.Info
+	if in == nil {
+		in = &own
+		packet.Parse(w.Arena().Frame(b), in)
+	}
+	if in.Has(packet.IsIP) {
+		key := in.Key
+		if in.Has(packet.ICMPError) {
+			key = outer(w.Arena().Frame(b), in)
+		}
+		src, dst := key.Src.Netip(), key.Dst.Netip()
+		d.Src, d.Dst = &src, &dst
+		d.Protocol = export.ProtocolName(in.Proto)
+		if in.Proto != packet.ProtoICMP && in.Proto != packet.ProtoICMPv6 {
+			d.Sport, d.Dport = key.SrcPort(), key.DstPort()
+		}
+	}
+	line, err := json.Marshal(d)
+	if err == nil {
+		_, err = o.drops.Write(append(line, '\n'))
+	}
+	o.err = err
+}
+
+// outer returns the addresses of an ICMP error itself, not of what it quotes.
+func outer(frame []byte, in *packet.Info) (k packet.Key) {
+	if ip, ok := packet.AsIPv4(frame[in.L3:]); ok && in.Has(packet.IsIPv4) {
+		k.Src, k.Dst = ip.Src(), ip.Dst()
+	} else if ip, ok := packet.AsIPv6(frame[in.L3:]); ok {
+		k.Src, k.Dst = ip.Src(), ip.Dst()
+	}
+	return k
+}
+
+// collect takes the records of sessions that have ended.
+func (o *output) collect(e *dataplane.Engine) {
+	var r flowtable.Record
+	for i := range e.Workers() {
+		for e.Worker(i).Flows().Records().Pop(&r) {
+			o.records = append(o.records, r)
+		}
+	}
+}
+
+// remaining takes the sessions that the replay's end leaves.
+func (o *output) remaining(e *dataplane.Engine) {
+	end := o.run.clock.now
+	e.Table().Sessions(func(s *flowtable.Record) bool {
+		r := *s
+		r.End, r.Reason = end, flowtable.EndShutdown
+		o.records = append(o.records, r)
+		return true
+	})
+}
+
+// sortRecords puts records into an order that does not depend on the numbers
+// of sessions or workers.
+func (o *output) sortRecords() {
+	key := func(a, b *packet.Key) int {
+		return cmp.Or(cmp.Compare(a.Tail, b.Tail), slices.Compare(a.Src[:], b.Src[:]), slices.Compare(a.Dst[:], b.Dst[:]))
+	}
+	slices.SortFunc(o.records, func(a, b flowtable.Record) int {
+		return cmp.Or(cmp.Compare(a.End, b.End), cmp.Compare(a.Start, b.Start), key(&a.Keys[0], &b.Keys[0]), key(&a.Keys[1], &b.Keys[1]))
+	})
+}
+
+// findOwners prepares the names of flow endpoints.
+func (o *output) findOwners() {
+	m := o.run.config.Model
+	for i := range m.Ports {
+		p := &m.Ports[i]
+		e := export.Endpoint{Namespace: p.Namespace, PodName: p.Name}
+		for _, k := range slices.Sorted(maps.Keys(p.Labels)) {
+			e.Labels = append(e.Labels, k+"="+p.Labels[k])
+		}
+		for _, t := range p.Attachments {
+			for _, a := range p.Addresses {
+				o.owners[owner{packet.Zone(m.Segments[t.Segment].Zone), a.IP}] = e
+			}
+		}
+	}
+}
+
+// write writes flows.jsonl and report.json and closes what is open.
+func (o *output) write(report *Report) error {
+	errs := []error{o.err}
+	for _, p := range o.run.ports {
+		errs = append(errs, p.device.Err())
+		if p.file != nil {
+			errs = append(errs, p.file.Close())
+			p.file = nil
+		}
+	}
+	errs = append(errs, o.drops.Flush())
+	if o.dropFile != nil {
+		errs = append(errs, o.dropFile.Close())
+	}
+	if o.dir != "" {
+		errs = append(errs, o.writeFlows(), writeFile(filepath.Join(o.dir, "report.json"), report.write))
+	}
+	return errors.Join(errs...)
+}
+
+func (o *output) writeFlows() error {
+	o.sortRecords()
+	log := export.FlowLog{
+		WallClock: o.run.clock.capture, Revision: o.run.config.Model.Revision,
+		Endpoint: func(z packet.Zone, ip netip.Addr) export.Endpoint { return o.owners[owner{z, ip}] },
+	}
+	return writeFile(filepath.Join(o.dir, "flows.jsonl"), func(w io.Writer) error {
+		lines := json.NewEncoder(w)
+		for i := range o.records {
+			if err := lines.Encode(log.Flow(&o.records[i])); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func writeFile(path string, write func(io.Writer) error) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	b := bufio.NewWriterSize(f, 1<<16)
+	return errors.Join(write(b), b.Flush(), f.Close())
+}

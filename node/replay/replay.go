@@ -1,0 +1,289 @@
+// Package replay runs captures through a node: offline, without privileges,
+// deterministically. The captures' time stamps drive the clock, frames go in
+// one by one in the order of time, and the workers' turns are called in that order
+// too; so the result does not depend on the machine, nor on the number of
+// workers, though each of them does its part with its own caches and counters.
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/node"
+	"github.com/sluice-net/sluice/packet"
+	"github.com/sluice-net/sluice/port/faults"
+	"github.com/sluice-net/sluice/port/pcap"
+)
+
+// Config says what to replay.
+type Config struct {
+	Model  *control.Model
+	Inputs []Input
+	Out    string // folder for the results; empty: none are written
+
+	Workers int    // 1 to 64
+	Seed    uint64 // of hashes and faults
+
+	Faults faults.Config // damage to the input; the zero value is none
+
+	Progress func(frames int64) // called now and then; may be nil
+}
+
+// idleTurns is how many seconds the clock goes on, second by second, in a pause
+// of the captures and after their end: what waits for an answer is decided then.
+const idleTurns = 10
+
+// Run replays and writes the results. A capture that ends in the middle is
+// replayed as far as it goes; the report is complete and the error says so. The
+// error wraps ErrInput then.
+func Run(ctx context.Context, c Config) (*Report, error) {
+	r, err := newRun(&c)
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	if err := r.frames(ctx); err != nil {
+		return nil, err
+	}
+	report, err := r.finish()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.feeds.errs(); err != nil {
+		return report, fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	return report, nil
+}
+
+// ErrInput is wrapped by errors about captures.
+var ErrInput = errors.New("input")
+
+// run is a replay in progress.
+type run struct {
+	config Config
+	feeds  *feeds
+	node   *node.Node
+	engine *dataplane.Engine
+	owners owners
+	clock  virtualClock
+	ports  map[string]*port
+	output *output
+	count  int64
+
+	unowned   int64
+	nextSweep int64
+}
+
+// port is a port of the model under replay.
+type port struct {
+	number uint16
+	queue  pcap.Queue
+	device *pcap.Port
+	file   *pcap.Writer // nil without an output folder
+}
+
+func newRun(c *Config) (r *run, err error) {
+	r = &run{config: *c, ports: map[string]*port{}}
+	defer func() {
+		if err != nil {
+			r.close()
+		}
+	}()
+	if r.feeds, err = open(c.Inputs); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	if err := r.checkPorts(); err != nil {
+		return nil, err
+	}
+	if c.Out != "" {
+		if err := os.MkdirAll(c.Out, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	if r.output, err = newOutput(c.Out, r); err != nil {
+		return nil, err
+	}
+	r.node, err = node.New(node.Options{
+		Workers: c.Workers, Seed: c.Seed, Open: r.openPort, Virtual: true,
+		Taps: []dataplane.Tap{r.output},
+	}, c.Model)
+	if err != nil {
+		return nil, err
+	}
+	r.engine = r.node.Engine()
+	return r, nil
+}
+
+// checkPorts makes sure that every input has a port, and prepares AnyPort.
+func (r *run) checkPorts() error {
+	r.owners = owners{byMAC: map[packet.MAC]string{}, byIP: map[packet.Addr]string{}}
+	names := map[string]bool{}
+	for i := range r.config.Model.Ports {
+		p := &r.config.Model.Ports[i]
+		names[p.Name] = true
+		for _, a := range p.Addresses {
+			r.owners.byMAC[packet.MAC(a.MAC)] = p.Name
+			if a.IP.IsValid() {
+				r.owners.byIP[packet.AddrFrom(a.IP)] = p.Name
+			}
+		}
+	}
+	if names[UplinkPort] {
+		r.owners.uplink = UplinkPort
+	}
+	var errs []error
+	for _, in := range r.config.Inputs {
+		if in.Port != AnyPort && !names[in.Port] {
+			errs = append(errs, fmt.Errorf("%w: --in %s=%s: the configuration has no port %q", ErrInput, in.Port, in.File, in.Port))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// fileName is the name of a port's capture.
+func fileName(port string) string { return strings.ReplaceAll(port, "/", ".") + ".pcap" }
+
+// openPort makes the device of a port: a capture port whatever the
+// configuration says, since nothing here touches the machine.
+func (r *run) openPort(p *control.Port) (dataplane.Port, error) {
+	one := &port{number: uint16(p.Number)}
+	config := pcap.Config{In: []pcap.Source{&one.queue}}
+	if r.config.Out != "" {
+		w, err := pcap.Create(filepath.Join(r.config.Out, fileName(p.Name)))
+		if err != nil {
+			return nil, err
+		}
+		one.file, config.Out = w, w
+	}
+	one.device = pcap.New(config)
+	r.ports[p.Name] = one
+	if f := r.config.Faults; f != (faults.Config{}) {
+		f.Seed += uint64(p.Number)
+		return faults.New(one.device, f)
+	}
+	return one.device, nil
+}
+
+// frames feeds all frames in the order of time.
+func (r *run) frames(ctx context.Context) error {
+	for f := r.feeds.next(); f != nil; f = r.feeds.next() {
+		if r.count&0xfff == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if r.config.Progress != nil {
+				r.config.Progress(r.count)
+			}
+		}
+		r.count++
+		name := f.Port
+		if name == AnyPort {
+			name = r.owners.of(f.frame.Data)
+		}
+		if p := r.ports[name]; p != nil {
+			r.pause(f.frame.Time)
+			now := r.clock.advance(f.frame.Time)
+			// The device's own order is that of the queue: its time stamps must not hold it back.
+			f.frame.Time = r.clock.last
+			p.queue.Push(&f.frame)
+			r.turn(p, now)
+		} else {
+			r.unowned++
+		}
+		f.advance()
+	}
+	return nil
+}
+
+// pause lets the clock tick through a gap before capture time t.
+func (r *run) pause(t int64) {
+	if !r.clock.begun {
+		return
+	}
+	for range idleTurns {
+		if uint64(t)-uint64(r.clock.last) <= 1e9 || t < r.clock.last {
+			return
+		}
+		r.idle()
+	}
+}
+
+// turn lets the worker that polls p take what has been pushed.
+func (r *run) turn(p *port, now int64) {
+	r.setTime()
+	r.sweep(now)
+	r.poll(p.number, now)
+	r.settle(now)
+}
+
+// poll gives the port's worker its turn.
+func (r *run) poll(number uint16, now int64) {
+	r.engine.Worker(int(number)%r.engine.Workers()).StepPort(number, now)
+}
+
+// idle is a second without frames. Ports take their turns in the order of their
+// numbers, whichever worker polls them.
+func (r *run) idle() {
+	now := r.clock.idle(1e9)
+	r.setTime()
+	r.sweep(now)
+	for i := range r.config.Model.Ports {
+		r.poll(uint16(r.config.Model.Ports[i].Number), now)
+	}
+	r.settle(now)
+}
+
+// setTime gives all devices the time for what they send.
+func (r *run) setTime() {
+	for _, p := range r.ports {
+		p.device.Advance(r.clock.last)
+	}
+}
+
+// sweep ends sessions whose time is over, once a second of virtual time.
+func (r *run) sweep(now int64) {
+	if now >= r.nextSweep {
+		r.nextSweep = now + 1e9
+		r.engine.Worker(0).Flows().SweepAll(now)
+	}
+}
+
+// settle lets every worker pass its quiescent point and collects what ended.
+func (r *run) settle(now int64) {
+	for range 2 { // the first says that nothing is held, the second finds that all have said so
+		for i := range r.engine.Workers() {
+			r.engine.Worker(i).Flows().Quiesce(now)
+		}
+	}
+	r.output.collect(r.engine)
+}
+
+// finish waits for what waits, ends all sessions and writes the results.
+func (r *run) finish() (*Report, error) {
+	for range idleTurns {
+		r.idle()
+	}
+	r.output.remaining(r.engine)
+	report := r.report()
+	return report, r.output.write(report)
+}
+
+func (r *run) close() {
+	if r.node != nil {
+		r.node.Close()
+	}
+	for _, p := range r.ports {
+		if p.file != nil {
+			_ = p.file.Close() // flushed and checked by finish
+		}
+	}
+	if r.feeds != nil {
+		r.feeds.close()
+	}
+}
