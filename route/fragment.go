@@ -66,7 +66,9 @@ func (r *routerState) cutAll(w *dataplane.Worker, v *dataplane.Vector) {
 }
 
 // cutOne sends all fragments of packet i but the last, which takes the packet's place
-// in the vector: so nothing is left over to be accounted for.
+// in the vector: so nothing is left over to be accounted for. The fragments
+// before the last overtake frames of the vector that came earlier; reassembly
+// does not mind.
 //
 //	| Ethernet | header | payload ..............................|
 //	|          |        |  1st     |  2nd     | ... |   last    |

@@ -367,10 +367,10 @@ func (t *neighborTable) dropHop(e *neighbor) {
 func (t *neighborTable) remove(id uint32) {
 	e := &t.entries[id]
 	t.index.Remove(t.hash(e.zone(), e.addr()), id)
+	t.unlinkMAC(id)
 	t.unresolved -= unresolvedOne(e.mode())
 	e.where.Store(e.where.Load() &^ packet.MaxZone)
 	e.state.Store(uint32(neighborAbsent))
-	t.unlinkMAC(id)
 	e.at.Store(0)
 	t.dropHop(e)
 	t.dequeue(id)
