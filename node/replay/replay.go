@@ -88,45 +88,55 @@ type port struct {
 	file   *pcap.Writer // nil without an output folder
 }
 
-func newRun(c *Config) (r *run, err error) {
-	r = &run{config: *c, ports: map[string]*port{}}
-	defer func() {
-		if err != nil {
-			r.close()
-		}
-	}()
+func newRun(c *Config) (*run, error) {
+	r := &run{config: *c, ports: map[string]*port{}}
+	if err := r.open(); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *run) open() (err error) {
+	c := &r.config
 	if r.feeds, err = open(c.Inputs); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInput, err)
+		return fmt.Errorf("%w: %w", ErrInput, err)
 	}
 	if err := r.checkPorts(); err != nil {
-		return nil, err
+		return err
 	}
 	if c.Out != "" {
 		if err := os.MkdirAll(c.Out, 0o755); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if r.output, err = newOutput(c.Out, r); err != nil {
-		return nil, err
+		return err
 	}
 	r.node, err = node.New(node.Options{
 		Workers: c.Workers, Seed: c.Seed, Open: r.openPort, Virtual: true,
 		Taps: []dataplane.Tap{r.output},
 	}, c.Model)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r.engine = r.node.Engine()
-	return r, nil
+	return nil
 }
 
 // checkPorts makes sure that every input has a port, and prepares AnyPort.
 func (r *run) checkPorts() error {
 	r.owners = owners{byMAC: map[packet.MAC]string{}, byIP: map[packet.Addr]string{}}
-	names := map[string]bool{}
+	names, files := map[string]bool{}, map[string]string{}
+	var errs []error
 	for i := range r.config.Model.Ports {
 		p := &r.config.Model.Ports[i]
 		names[p.Name] = true
+		file := fileName(p.Name)
+		if other, taken := files[file]; taken && r.config.Out != "" {
+			errs = append(errs, fmt.Errorf("ports %q and %q would both write %s: rename one", other, p.Name, file))
+		}
+		files[file] = p.Name
 		for _, a := range p.Addresses {
 			r.owners.byMAC[packet.MAC(a.MAC)] = p.Name
 			if a.IP.IsValid() {
@@ -137,7 +147,6 @@ func (r *run) checkPorts() error {
 	if names[UplinkPort] {
 		r.owners.uplink = UplinkPort
 	}
-	var errs []error
 	for _, in := range r.config.Inputs {
 		if in.Port != AnyPort && !names[in.Port] {
 			errs = append(errs, fmt.Errorf("%w: --in %s=%s: the configuration has no port %q", ErrInput, in.Port, in.File, in.Port))

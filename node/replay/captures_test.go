@@ -1,0 +1,260 @@
+package replay_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/node/replay"
+	"github.com/sluice-net/sluice/port/faults"
+	"github.com/sluice-net/sluice/port/pcap"
+)
+
+// site is a switch that captures from anywhere make sense on: two segments, a router,
+// an uplink, and nothing bound, so that everything is learned.
+const site = `
+apiVersion: sluice.dev/v1
+kind: Segment
+metadata: {name: left}
+spec: {subnets: [{cidr: 10.0.0.0/8}, {cidr: fd00:1::/64}]}
+---
+apiVersion: sluice.dev/v1
+kind: Segment
+metadata: {name: right}
+spec: {subnets: [{cidr: 192.168.0.0/16}, {cidr: fd00:2::/64}]}
+---
+apiVersion: sluice.dev/v1
+kind: Port
+metadata: {name: a, namespace: left}
+spec: {segment: left}
+---
+apiVersion: sluice.dev/v1
+kind: Port
+metadata: {name: b, namespace: left}
+spec: {segment: left}
+---
+apiVersion: sluice.dev/v1
+kind: Port
+metadata: {name: a, namespace: right}
+spec: {vlan: {mode: trunk, trunks: [{vlan: 10, segment: right}, {vlan: 20, segment: left}]}}
+---
+apiVersion: sluice.dev/v1
+kind: Port
+metadata: {name: uplink}
+---
+apiVersion: sluice.dev/v1
+kind: Router
+metadata: {name: default}
+spec:
+  uplinks: [{port: uplink, addresses: [203.0.113.1/24, 'fd00:9::1/64'], gateway: 203.0.113.254}]
+`
+
+func model(t testing.TB, text string) *control.Model {
+	objects, f := control.Decode("site.yaml", []byte(text), control.Options{})
+	require.Empty(t, f)
+	m, f := control.Compile(control.Input{Objects: objects, Revision: 1})
+	require.Empty(t, f)
+	return m
+}
+
+// shared returns the folder of captures, or skips.
+func shared(t *testing.T) string {
+	dir := os.Getenv("SLUICE_SHARED")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "shared")
+	}
+	dir = filepath.Join(dir, "captures")
+	if _, err := os.Stat(dir); err != nil {
+		t.Skipf("no captures: %v (set SLUICE_SHARED to the folder that holds them)", err)
+	}
+	return dir
+}
+
+// digest returns a hash of all files of a folder.
+func digest(t *testing.T, dir string) string {
+	h := sha256.New()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		require.NoError(t, err)
+		fmt.Fprintln(h, e.Name(), len(b))
+		h.Write(b)
+	}
+	return fmt.Sprintf("%x", h.Sum(nil))
+}
+
+// Whatever a capture holds: nothing crashes, the books balance, and the results
+// are the same bytes for every number of workers, and with faults of one seed.
+func TestEveryCapture(t *testing.T) {
+	dir := shared(t)
+	m := model(t, site)
+	var files []string
+	require.NoError(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if strings.Contains(filepath.Ext(path), ".pcap") {
+			files = append(files, path)
+		}
+		return err
+	}))
+	require.Greater(t, len(files), 100)
+	replayed, frames := 0, int64(0)
+	for _, file := range files {
+		// The captures' own folder keeps names apart.
+		name, _ := filepath.Rel(dir, file)
+		for _, damage := range []faults.Config{{}, {Seed: 7, Loss: .02, Duplicate: .02, Reorder: .05, Corrupt: .05, Truncate: .02}} {
+			first := ""
+			for _, workers := range []int{1, 2, 4, 1} {
+				out := t.TempDir()
+				port := "left/a"
+				if strings.Contains(name, "/") {
+					port = replay.AnyPort
+				}
+				report, err := replay.Run(context.Background(), replay.Config{
+					Model: m, Inputs: []replay.Input{{Port: port, File: file}}, Out: out, Workers: workers, Seed: 1, Faults: damage,
+				})
+				if report == nil {
+					require.ErrorIs(t, err, replay.ErrInput, name)
+					break // no capture, or of a link layer that is not carried: told when it is opened
+				}
+				if err != nil {
+					require.ErrorIs(t, err, replay.ErrInput, name)
+				}
+				require.Zero(t, report.Ledger.Unexplained, "%s: %+v", name, report.Ledger)
+				require.Zero(t, report.Ledger.Queued, "%s: %+v", name, report.Ledger)
+				require.Zero(t, report.Crashes, name)
+				for port, p := range report.Ports {
+					require.Zero(t, p.Ledger.Unexplained, "%s: port %s: %+v", name, port, p.Ledger)
+				}
+				d := digest(t, out)
+				if first == "" {
+					first = d
+					replayed++
+					frames += report.Frames
+				}
+				require.Equal(t, first, d, "%s with %d workers", name, workers)
+			}
+		}
+	}
+	t.Logf("%d replays of %d files, %d frames", replayed, len(files), frames)
+}
+
+// The books of the report agree with the captures written and with drops.jsonl.
+func TestResultsAgree(t *testing.T) {
+	dir := shared(t)
+	out := t.TempDir()
+	report, err := replay.Run(context.Background(), replay.Config{
+		Model: model(t, site), Inputs: []replay.Input{{Port: replay.AnyPort, File: filepath.Join(dir, "mix.pcap")}},
+		Out: out, Workers: 2, Seed: 1,
+	})
+	require.NoError(t, err)
+	require.Positive(t, report.Ledger.Received)
+	for name, p := range report.Ports {
+		r, err := pcap.Open(filepath.Join(out, strings.ReplaceAll(name, "/", ".")+".pcap"))
+		require.NoError(t, err)
+		n, bytes := uint64(0), uint64(0)
+		var f pcap.Frame
+		for r.Next(&f) == nil {
+			n++
+			bytes += uint64(len(f.Data))
+		}
+		require.NoError(t, r.Close())
+		require.Equal(t, p.Tx, replay.Count{Packets: n, Bytes: bytes}, name)
+	}
+	text, err := os.ReadFile(filepath.Join(out, "drops.jsonl"))
+	require.NoError(t, err)
+	drops := map[string]uint64{}
+	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+		var d replay.Drop
+		require.NoError(t, json.Unmarshal([]byte(line), &d), line)
+		drops[d.Reason]++
+	}
+	require.Equal(t, report.Drops(), drops)
+	text, err = os.ReadFile(filepath.Join(out, "flows.jsonl"))
+	require.NoError(t, err)
+	require.Equal(t, report.Sessions, strings.Count(string(text), "\n"))
+}
+
+func TestInputErrors(t *testing.T) {
+	m := model(t, site)
+	tmp := t.TempDir()
+	write := func(name, content string) string {
+		path := filepath.Join(tmp, name)
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		return path
+	}
+	for _, row := range []struct {
+		why    string
+		inputs []replay.Input
+		want   []string
+	}{
+		{"a file that is not there", []replay.Input{{Port: "left/a", File: tmp + "/no.pcap"}}, []string{"no.pcap", "no such file"}},
+		{"a file that is no capture", []replay.Input{{Port: "left/a", File: write("text.pcap", "hello, world")}}, []string{"text.pcap", "not a pcap"}},
+		{"an empty file", []replay.Input{{Port: "left/a", File: write("empty.pcap", "")}}, []string{"empty.pcap", "not a pcap"}},
+		{"a port that the configuration does not have", []replay.Input{{Port: "nowhere", File: write("e.pcap", emptyPcap)}}, []string{`no port "nowhere"`}},
+		{"all faults are told at once", []replay.Input{{Port: "left/a", File: tmp + "/x"}, {Port: "left/a", File: tmp + "/y"}}, []string{"/x", "/y"}},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			_, err := replay.Run(context.Background(), replay.Config{Model: m, Inputs: row.inputs, Workers: 1})
+			require.ErrorIs(t, err, replay.ErrInput)
+			for _, w := range row.want {
+				require.ErrorContains(t, err, w)
+			}
+		})
+	}
+}
+
+// emptyPcap is a little-endian capture of Ethernet without frames.
+const emptyPcap = "\xd4\xc3\xb2\xa1\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x04\x00\x01\x00\x00\x00"
+
+func TestInterruptedReplay(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "one.pcap")
+	w, err := pcap.Create(path)
+	require.NoError(t, err)
+	require.NoError(t, w.Write(1, make([]byte, 60), 60))
+	require.NoError(t, w.Close())
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err = replay.Run(ctx, replay.Config{Model: model(t, site), Inputs: []replay.Input{{Port: "left/a", File: path}}, Workers: 1})
+	require.True(t, errors.Is(err, context.Canceled))
+}
+
+func TestTruncatedCaptureIsReplayedAsFarAsItGoes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cut.pcap")
+	w, err := pcap.Create(path)
+	require.NoError(t, err)
+	for range 3 {
+		require.NoError(t, w.Write(1e9, make([]byte, 60), 60))
+	}
+	require.NoError(t, w.Close())
+	whole, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, whole[:len(whole)-10], 0o600))
+	report, err := replay.Run(context.Background(), replay.Config{Model: model(t, site), Inputs: []replay.Input{{Port: "left/a", File: path}}, Workers: 1})
+	require.ErrorIs(t, err, replay.ErrInput)
+	require.ErrorContains(t, err, "cut.pcap: frame 2")
+	require.Equal(t, int64(2), report.Frames)
+	require.Equal(t, map[string]uint64{"INVALID_SOURCE_MAC": 2}, report.Drops())
+}
+
+func TestPortNamesThatShareAFileAreRefused(t *testing.T) {
+	m := model(t, site+`---
+apiVersion: sluice.dev/v1
+kind: Port
+metadata: {name: left.a}
+spec: {segment: left}
+`)
+	path := filepath.Join(t.TempDir(), "e.pcap")
+	require.NoError(t, os.WriteFile(path, []byte(emptyPcap), 0o600))
+	_, err := replay.Run(context.Background(), replay.Config{Model: m, Inputs: []replay.Input{{Port: "left/a", File: path}}, Out: t.TempDir(), Workers: 1})
+	require.ErrorContains(t, err, `"left.a" and "left/a" would both write left.a.pcap`)
+}
