@@ -62,7 +62,7 @@ func TestPermitOfAnotherWriterStands(t *testing.T) {
 	var e Entry
 	e.link1.Store(linkTaken)
 	require.False(t, e.StorePermit(&Permit{Hop: 1}, 1, LinkValid))
-	require.Zero(t, e.hop.Load())
+	require.Zero(t, e.hop)
 	_, _, ok := e.Allowed(0, linkTaken, 0)
 	require.True(t, ok == false || linkTaken&LinkValid == 0, "no valid link is equal to one that is being written")
 	_, _, ok = e.Allowed(0, linkTaken|LinkValid, 0)

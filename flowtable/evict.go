@@ -66,7 +66,7 @@ func (q *queue) slot(position uint64) *uint32 {
 	return (*uint32)(unsafe.Add(q.slots, position%q.size*4))
 }
 
-func (q *queue) put(position uint64, n uint32) { atomic.StoreUint32(q.slot(position), n) }
+func (q *queue) put(position uint64, n uint32) { relaxedStore32(q.slot(position), n) }
 
 // first returns the session at the head of queue i and its control word, or 0
 // if there is none. It clears away at most atOnce stale positions.

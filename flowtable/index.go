@@ -258,6 +258,15 @@ func slotOf(m uint64) uint64 {
 	return p>>4&3 | p&1<<2
 }
 
+// touch loads the buckets of two elements.
+func (x *Index) touch(hashes *[2]uint64) {
+	for _, h := range hashes {
+		i := x.first(h)
+		atomic.LoadUint32(&x.at(i).version)
+		atomic.LoadUint32(&x.at(x.alternate(i, fingerprint(h))).version)
+	}
+}
+
 func (b *bucket) find(fp uint64, match func(id uint32) bool) (id uint32, found bool) {
 	for m := matches(atomic.LoadUint64(&b.fp[0]), atomic.LoadUint64(&b.fp[1]), fp); m != 0; m &= m - 1 {
 		if id = atomic.LoadUint32(&b.id[slotOf(m)]); match(id) {

@@ -77,9 +77,7 @@ func (t *Table) LookupVector(infos *[64]packet.Info, mask uint64, hashes *[64]ui
 	if large {
 		for i := 0; i < n; i++ {
 			if first>>(i&63)&1 != 0 {
-				e := t.Entry(ids[i&63])
-				e.hop.Load()
-				e.aux.Load()
+				t.Entry(ids[i&63]).touch()
 			}
 		}
 	}

@@ -53,6 +53,7 @@ func newWorker(t *Table, i int) *Worker {
 func (w *Worker) Create(original, reply packet.Key, in *packet.Info, frame []byte, now int64) (id ID, created bool, r packet.Reason) {
 	t := w.t
 	hashes := [2]uint64{t.Hash(&original), t.Hash(&reply)}
+	t.index.touch(&hashes)
 	if id = t.find(hashes[0], &original); id != 0 {
 		return id, false, packet.None
 	}
@@ -60,6 +61,7 @@ func (w *Worker) Create(original, reply packet.Key, in *packet.Info, frame []byt
 		return 0, false, packet.SessionTableFull
 	}
 	n := w.free[w.nFree-1]
+	t.touchSession(n)
 	s := t.session(n)
 	if r = s.begin(&t.tracker, in, frame, now); r != packet.None {
 		return 0, false, r
@@ -81,10 +83,12 @@ func (w *Worker) Create(original, reply packet.Key, in *packet.Info, frame []byt
 	for d := range keys {
 		e := t.Entry(id | ID(d))
 		e.reset(&keys[d])
-		e.setFlag(Settled, s.settled(Dir(d)))
+		if s.settled(Dir(d)) {
+			e.flags.Store(Settled)
+		}
 	}
 	t.setBase(now)
-	atomic.StoreUint32(t.deadline(n), t.tickOf(now+s.timeout(&t.tracker)))
+	relaxedStore32(t.deadline(n), t.tickOf(now+s.timeout(&t.tracker)))
 
 	if existing, what := w.insert(id, &keys, &hashes); what != Inserted {
 		if what == Full {
@@ -151,7 +155,7 @@ func (w *Worker) insert(id ID, keys *[2]packet.Key, hashes *[2]uint64) (existing
 	for !s.swapControl(c, c.withPhase(phaseEnded).withReason(neverBegan)) {
 		c = s.control()
 	}
-	atomic.StoreUint32(t.deadline(n), 0)
+	relaxedStore32(t.deadline(n), 0)
 	t.dismiss(&keys[Original], c.class(), c.family())
 	if done == 0 {
 		w.putFree(n) // nobody has seen it
@@ -277,6 +281,7 @@ func (w *Worker) End(id ID, why EndReason, now int64) bool { return w.end(id.Ses
 
 func (w *Worker) end(n uint32, why EndReason, now int64) bool {
 	t := w.t
+	t.touchSession(n)
 	s := t.session(n)
 	c := s.control()
 	for {
@@ -288,16 +293,28 @@ func (w *Worker) end(n uint32, why EndReason, now int64) bool {
 		}
 		c = s.control()
 	}
-	atomic.StoreUint32(t.deadline(n), 0)
 	id := ID(n << 1)
 	original, reply := t.Entry(id), t.Entry(id|1)
-	t.index.Remove(t.Hash(&original.Key), uint32(id))
+	hashes := [2]uint64{t.Hash(&original.Key), t.Hash(&reply.Key)}
+	t.index.touch(&hashes)
+	relaxedStore32(t.deadline(n), 0)
+	t.index.Remove(hashes[Original], uint32(id))
 	if original.Key != reply.Key {
-		t.index.Remove(t.Hash(&reply.Key), uint32(id|1))
+		t.index.Remove(hashes[Reply], uint32(id|1))
 	}
 	original.aux.Store(uint64(now))
 	t.dismiss(&original.Key, c.class(), c.family())
 	relaxedAdd(&w.ended[why], 1)
 	w.retire(n)
 	return true
+}
+
+// touchSession loads all lines of a session at once, before atomic operations
+// make each store wait for its own: see LookupVector.
+func (t *Table) touchSession(n uint32) {
+	id := ID(n << 1)
+	t.Entry(id).touch()
+	t.Entry(id | 1).touch()
+	t.session(n).control()
+	atomic.LoadUint32(t.deadline(n))
 }
