@@ -29,41 +29,46 @@ func parse(w *Worker, v *Vector) {
 	for m := v.Live &^ v.done; m != 0; m &= m - 1 {
 		i := next(m)
 		v.at = i
-		zone := untagged
-		if v.Len[i] >= ethernetHeader+4 {
-			switch binary.LittleEndian.Uint16((*[2]byte)(unsafe.Add(v.data(i), 12))[:]) {
-			case tagTypeC, tagTypeS, tagTypeS1:
-				z, r := w.untag(v, i)
-				if r != packet.None {
-					v.Drop(i, r)
-					continue
-				}
-				zone = z
+		v.Zone[i] = untagged
+		if untagged == 0 || !packet.ParseCommon(v.data(i), v.Len[i], untagged, &v.Info[i]) {
+			w.parse(v, i)
+		}
+	}
+}
+
+// parse is for frames that are not common.
+func (w *Worker) parse(v *Vector, i int) {
+	if v.Len[i] >= ethernetHeader+vlanTag {
+		switch binary.LittleEndian.Uint16(v.Frame(i)[12:]) {
+		case tagTypeC, tagTypeS, tagTypeS1:
+			zone, r := w.untag(v, i)
+			if r != packet.None {
+				v.Drop(i, r)
+				return
 			}
+			v.Zone[i] = zone
 		}
-		in := &v.Info[i]
-		if r := packet.Parse(v.Frame(i), in); r != packet.None {
-			v.Drop(i, r)
-			continue
-		}
-		if zone == 0 {
-			v.Drop(i, packet.UnknownSegment)
-			continue
-		}
-		if in.Has(packet.HasVLAN) {
-			v.Drop(i, packet.VLANFiltered)
-			continue
-		}
-		in.Key.Tail |= uint64(zone) << 32
-		v.Zone[i] = zone
-		if in.Has(packet.ToMulticast | packet.IsFragment) {
-			if in.Has(packet.ToMulticast) {
-				v.Group |= 1 << i
-			}
-			if in.Has(packet.IsFragment) {
-				v.Frag |= 1 << i
-			}
-		}
+	}
+	in := &v.Info[i]
+	if r := packet.Parse(v.Frame(i), in); r != packet.None {
+		v.Drop(i, r)
+		return
+	}
+	zone := v.Zone[i]
+	if zone == 0 {
+		v.Drop(i, packet.UnknownSegment)
+		return
+	}
+	if in.Has(packet.HasVLAN) {
+		v.Drop(i, packet.VLANFiltered)
+		return
+	}
+	in.Key.Tail |= uint64(zone) << 32
+	if in.Has(packet.ToMulticast) {
+		v.Group |= 1 << i
+	}
+	if in.Has(packet.IsFragment) {
+		v.Frag |= 1 << i
 	}
 }
 
