@@ -8,7 +8,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/packet"
+	"github.com/sluice-net/sluice/port/mem"
 )
 
 func TestNoAllocationsRouting(t *testing.T) {
@@ -162,4 +164,31 @@ func TestNeighborTableWorkers(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+func BenchmarkRoute(b *testing.B) {
+	for _, row := range []struct{ name, frame string }{
+		{"known flow", "udp 10.0.1.10:1 > 10.0.2.10:2" + fromWeb},
+		{"decided", "icmp 10.0.1.10 > 10.0.2.10 unreachable port quote { udp 10.0.2.10:1 > 10.0.1.10:2 }" + fromWeb},
+		{"ttl exceeded", "udp 10.0.1.10:1 > 10.0.2.10:2 ttl 1" + fromWeb},
+		{"cut in two", "udp 10.0.1.10:1 > 10.0.2.10:2 len 1472" + fromWeb},
+	} {
+		b.Run(row.name, func(b *testing.B) {
+			n := generated(b, routedNetwork(), row.frame)
+			sink, err := mem.NewGenerator(mem.GeneratorConfig{Frames: [][]byte{frameOf(b, "udp 10.0.0.9:1 > 10.0.0.2:2")}})
+			require.NoError(b, err)
+			for i := range n.devices {
+				if i != 1 {
+					n.devices[i] = sendOnly{sink}
+				}
+			}
+			n.apply(n.config)
+			b.ReportAllocs()
+			for b.Loop() {
+				n.now += 1000
+				n.step()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/dataplane.VectorSize, "ns/pkt")
+		})
+	}
 }

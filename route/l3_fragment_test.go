@@ -42,15 +42,21 @@ func TestFragmentation(t *testing.T) {
 		{"the last takes all that fits", 772, [][]byte{frameOf(t, "udp 10.0.1.10:1 > 10.0.2.10:2 id 7 len 1496"+fromWeb)}, []int{772, 772}, false},
 		{
 			"on the narrowest link there is (RFC 791)", 68,
-			[][]byte{frameOf(t, "udp 10.0.1.10:1 > 10.0.2.10:2 id 7 len 183"+fromWeb)}, []int{68, 68, 68, 67}, false,
+			[][]byte{frameOf(t, "udp 10.0.1.10:1 > 10.0.2.10:2 id 7 len 183"+fromWeb)},
+			[]int{68, 68, 68, 67},
+			false,
 		},
 		{
 			"bytes behind the packet are not part of it", 1400,
-			[][]byte{frameOf(t, "udp 10.0.1.10:1 > 10.0.2.10:2 id 7 len 1400 pad 9"+fromWeb)}, []int{1396, 52}, false,
+			[][]byte{frameOf(t, "udp 10.0.1.10:1 > 10.0.2.10:2 id 7 len 1400 pad 9"+fromWeb)},
+			[]int{1396, 52},
+			false,
 		},
 		{
 			"a first fragment becomes two with more to come", 1400,
-			[][]byte{frameOf(t, "udp 10.0.1.10:1 > 10.0.2.10:2 id 7 mf len 1472"+fromWeb)}, []int{1396, 124}, true,
+			[][]byte{frameOf(t, "udp 10.0.1.10:1 > 10.0.2.10:2 id 7 mf len 1472"+fromWeb)},
+			[]int{1396, 124},
+			true,
 		},
 		{
 			"a later fragment's offsets count from its own", 1000,
@@ -58,7 +64,8 @@ func TestFragmentation(t *testing.T) {
 				frameOf(t, "udp 10.0.1.10:1 > 10.0.2.10:2 id 7 mf len 1472"+fromWeb),
 				frameOf(t, "ip 10.0.1.10 > 10.0.2.10 proto 17 id 7 off 1480 len 1001"+fromWeb),
 			},
-			[]int{996, 524, 996, 45}, false,
+			[]int{996, 524, 996, 45},
+			false,
 		},
 		{"options are repeated if their type says so (RFC 791 section 3.1)", 700, [][]byte{optionsFrame(t)}, []int{696, 696, 96}, false},
 	} {
