@@ -2,6 +2,7 @@ package route
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -325,4 +326,47 @@ func TestNeighborCrowd(t *testing.T) {
 	}
 	require.Len(t, n.state.Neighbors(), 32)
 	n.run([]step{{why: "one that is in use is not given up for them", in: toUnknown + fromWeb, want: []string{arrives}}})
+}
+
+// TestWorkersShareNeighbors: packets wait at one worker and are released, or
+// given up, by another; none is lost.
+func TestWorkersShareNeighbors(t *testing.T) {
+	n := newTestbedOf(t, 2, routedNetwork())
+	const hosts, turns = 20, 300
+	// Port 1 is polled by worker 1, port 4 by worker 0.
+	questions, answers := make([][]byte, hosts), make([][]byte, hosts)
+	for i := range hosts {
+		questions[i] = frameOf(t, fmt.Sprintf("udp 10.0.1.10:1 > 10.0.2.%d:2%s", 100+i, fromWeb))
+		answers[i] = frameOf(t, fmt.Sprintf("arp 10.0.2.%d is-at %s to 10.0.2.1 eth %s > %s", 100+i, newMAC, newMAC, gwMAC))
+	}
+	var workers sync.WaitGroup
+	for i, feed := range [][][]byte{answers, questions} {
+		workers.Go(func() {
+			port := n.ports[[]uint16{4, 1}[i]]
+			for turn := range turns {
+				port.Inject(feed[turn%hosts], feed[turn*7%hosts])
+				n.engine.Worker(i).Step(int64(time.Hour) + int64(turn)*50e6)
+			}
+		})
+	}
+	workers.Wait()
+	n.now += turns * 50e6
+	for range 5 {
+		n.now += 1100e6
+		n.step()
+	}
+	checkNeighbors(t, n.state.routers.neighbors)
+	require.Zero(t, n.state.routers.neighbors.held)
+	ledger := n.engine.Ledger()
+	require.Zero(t, ledger.Queued)
+	require.Equal(t, uint64(4*turns), ledger.Received)
+	arrived := 0
+	for _, f := range n.ports[4].Sent() {
+		if packet.Ethernet(f.Data).Type() == packet.EtherTypeIPv4 {
+			arrived++
+		}
+	}
+	lost := n.drops()[packet.NeighborUnresolved] + n.drops()[packet.NeighborQueueFull]
+	require.Equal(t, 2*turns, arrived+int(lost), "each packet arrives, or its sender is told")
+	require.NotZero(t, arrived)
 }
