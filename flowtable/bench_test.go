@@ -3,6 +3,7 @@ package flowtable
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -12,13 +13,15 @@ import (
 // Benchmarks are per packet or per session, with a table of as many sessions as
 // flows. They report the table's memory per session as B/flow.
 
-func eachSize(b *testing.B, f func(b *testing.B, n int)) {
+func eachSize(b *testing.B, f func(b *testing.B, n int) *Table) {
 	for _, n := range []int{1, 1_000, 100_000, 1_000_000, 10_000_000} {
 		b.Run(fmt.Sprintf("flows=%d", n), func(b *testing.B) {
 			if n > 1_000_000 && testing.Short() {
 				b.Skip("10M flows take seconds to set up; not with -short")
 			}
-			f(b, n)
+			b.ReportAllocs()
+			t := f(b, n)
+			b.ReportMetric(float64(t.Memory())/float64(n), "B/flow")
 		})
 	}
 }
@@ -34,8 +37,6 @@ func filled(b *testing.B, n int) (*Table, []packet.Key) {
 		createAgain(b, w, &keys[i])
 	}
 	rand.New(rand.NewPCG(1, 2)).Shuffle(n, func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
-	b.ReportAllocs()
-	b.ReportMetric(float64(t.Memory())/float64(n), "B/flow")
 	return t, keys
 }
 
@@ -76,7 +77,7 @@ func refillable(b *testing.B, n int) {
 
 // BenchmarkHit is hash, lookup and count of flows in random order.
 func BenchmarkHit(b *testing.B) {
-	eachSize(b, func(b *testing.B, n int) {
+	eachSize(b, func(b *testing.B, n int) *Table {
 		t, keys := filled(b, n)
 		var hashes [64]uint64
 		var ids [64]ID
@@ -88,12 +89,13 @@ func BenchmarkHit(b *testing.B) {
 				t.Entry(ids[j]).Count(64, second)
 			}
 		})
+		return t
 	})
 }
 
 // BenchmarkMiss is hash and lookup of flows that do not exist.
 func BenchmarkMiss(b *testing.B) {
-	eachSize(b, func(b *testing.B, n int) {
+	eachSize(b, func(b *testing.B, n int) *Table {
 		t, keys := filled(b, n)
 		for i := range keys {
 			keys[i].Dst[1]++
@@ -105,25 +107,62 @@ func BenchmarkMiss(b *testing.B) {
 				b.Fatal("found")
 			}
 		})
+		return t
 	})
+}
+
+// BenchmarkHitWorkers is BenchmarkHit by several workers at once, each with
+// flows of its own: time per packet of all together.
+func BenchmarkHitWorkers(b *testing.B) {
+	const n = 100_000
+	for _, workers := range []int{1, 2, 4} {
+		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
+			t, keys := filled(b, n)
+			var wg sync.WaitGroup
+			b.ResetTimer()
+			for i := range workers {
+				wg.Go(func() {
+					own := keys[i*n/workers : (i+1)*n/workers]
+					var infos [64]packet.Info
+					var hashes [64]uint64
+					var ids [64]ID
+					at := 0
+					for range b.N/workers/64 + 1 {
+						for j := range infos {
+							infos[j].Key = own[at]
+							if at++; at == len(own) {
+								at = 0
+							}
+						}
+						t.LookupVector(&infos, ^uint64(0), &hashes, &ids)
+						for j := range ids {
+							t.Entry(ids[j]).Count(64, second)
+						}
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
 }
 
 // BenchmarkScalarHit is BenchmarkHit one by one.
 func BenchmarkScalarHit(b *testing.B) {
-	eachSize(b, func(b *testing.B, n int) {
+	eachSize(b, func(b *testing.B, n int) *Table {
 		t, keys := filled(b, n)
 		vectors(b, keys, func(infos *[64]packet.Info) {
 			for j := range infos {
 				t.Entry(t.Lookup(&infos[j].Key)).Count(64, second)
 			}
 		})
+		return t
 	})
 }
 
 // BenchmarkTouch is the floor under BenchmarkHit: the same number of lines, of
 // memory of the same size, in random order, and nothing else.
 func BenchmarkTouch(b *testing.B) {
-	eachSize(b, func(b *testing.B, n int) {
+	eachSize(b, func(b *testing.B, n int) *Table {
 		t, keys := filled(b, n)
 		rng := rand.New(rand.NewPCG(1, 1))
 		ids, buckets := make([]uint32, n), make([]uint32, n)
@@ -149,13 +188,14 @@ func BenchmarkTouch(b *testing.B) {
 				}
 			}
 		})
+		return t
 	})
 }
 
 // BenchmarkInsertDelete replaces flows: the end of one, the beginning of
 // another, and its share of Quiesce.
 func BenchmarkInsertDelete(b *testing.B) {
-	eachSize(b, func(b *testing.B, n int) {
+	eachSize(b, func(b *testing.B, n int) *Table {
 		t, keys := filled(b, n)
 		w := t.Worker(0)
 		var rec Record
@@ -169,12 +209,13 @@ func BenchmarkInsertDelete(b *testing.B) {
 				}
 			}
 		}
+		return t
 	})
 }
 
 // BenchmarkInsert fills a table from nothing.
 func BenchmarkInsert(b *testing.B) {
-	eachSize(b, func(b *testing.B, n int) {
+	eachSize(b, func(b *testing.B, n int) *Table {
 		refillable(b, n)
 		t, keys := filled(b, n)
 		w := t.Worker(0)
@@ -192,12 +233,13 @@ func BenchmarkInsert(b *testing.B) {
 			createAgain(b, w, &keys[at])
 			at++
 		}
+		return t
 	})
 }
 
 // BenchmarkDelete empties a table, with recycling and records.
 func BenchmarkDelete(b *testing.B) {
-	eachSize(b, func(b *testing.B, n int) {
+	eachSize(b, func(b *testing.B, n int) *Table {
 		refillable(b, n)
 		t, keys := filled(b, n)
 		w := t.Worker(0)
@@ -220,6 +262,7 @@ func BenchmarkDelete(b *testing.B) {
 				}
 			}
 		}
+		return t
 	})
 }
 
@@ -230,17 +273,18 @@ func BenchmarkExpire(b *testing.B) {
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/session")
 	}
 	b.Run("nothing", func(b *testing.B) {
-		eachSize(b, func(b *testing.B, n int) {
+		eachSize(b, func(b *testing.B, n int) *Table {
 			t, _ := filled(b, n)
 			w := t.Worker(0)
 			for b.Loop() {
 				w.SweepAll(second)
 			}
 			perSession(b, n)
+			return t
 		})
 	})
 	b.Run("everything", func(b *testing.B) {
-		eachSize(b, func(b *testing.B, n int) {
+		eachSize(b, func(b *testing.B, n int) *Table {
 			refillable(b, n)
 			t, keys := filled(b, n)
 			w := t.Worker(0)
@@ -260,8 +304,38 @@ func BenchmarkExpire(b *testing.B) {
 				b.StartTimer()
 			}
 			perSession(b, n)
+			return t
 		})
 	})
+}
+
+// BenchmarkIndexAtLoad replaces elements of an index that is 85 % full, where
+// insertions displace.
+func BenchmarkIndexAtLoad(b *testing.B) {
+	for _, n := range []int{1_000, 100_000, 1_000_000, 10_000_000} {
+		b.Run(fmt.Sprintf("elements=%d", n), func(b *testing.B) {
+			if n > 1_000_000 && testing.Short() {
+				b.Skip("10M elements take seconds to set up; not with -short")
+			}
+			x := newIndex(b, n)
+			full := uint32(x.Slots() * 85 / 100)
+			for id := range full {
+				if !x.Insert(hashOf(id), id) {
+					b.Fatalf("full at %d of %d slots", id, x.Slots())
+				}
+			}
+			next := full
+			b.ReportAllocs()
+			for b.Loop() {
+				x.Remove(hashOf(next-full), next-full)
+				if !x.Insert(hashOf(next), next) {
+					b.Fatal("full")
+				}
+				next++
+			}
+			b.ReportMetric(float64(x.Memory())/float64(full), "B/element")
+		})
+	}
 }
 
 // BenchmarkQuiesce is an idle poll.

@@ -26,13 +26,14 @@
 //  2. the closing or closed session that began to close first,
 //  3. of 32 established sessions, the one that was silent longest.
 //
-// 1 and 2 are exact: the table keeps queues. 3 is a sample, so that the work
-// is bounded whatever the table's size: a flood of new sessions must not buy
-// itself long polls. If the sample has no session to give, the new one is
-// refused: SessionTableFull.
+// 1 and 2 are queues, and exact. 3 is a sample, so that the work is bounded
+// whatever the table's size: a flood of new sessions must not buy itself long
+// polls. If there is no session to give, the new one is refused:
+// SessionTableFull.
 //
 // Flood caps bound half-open TCP sessions, and all sessions of UDP, ICMP and
 // other protocols. A cap that is reached makes room within its own family, in
-// the same order. The limit per source address (and zone) refuses
+// the same order, where the cap of half-open TCP takes half-open sessions only.
+// The limit per source address (and zone) refuses
 // (SourceLimit): a source that may evict others' sessions is no limit.
 package flowtable

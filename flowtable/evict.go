@@ -24,8 +24,9 @@ const (
 	// head clears away.
 	staleAtOnce = 64
 
-	// trimPerCreate: when the table is 7/8 full, each new session clears away
-	// this many, so that the queue's head is in order when it is needed.
+	// trimPerCreate: when the table is 7/8 full, or its family has a cap, each
+	// new session clears away this many, so that the head of the queue is in
+	// order when it is needed. Each session leaves at most two behind.
 	trimPerCreate = 8
 
 	// sampleSize is how many sessions are compared to find one that was silent
@@ -102,7 +103,7 @@ func (w *Worker) evict(family Family, now int64) bool {
 		if n == 0 && family == numFamilies {
 			n, _ = w.t.first(queueClosing, staleAtOnce)
 		}
-		if n == 0 {
+		if n == 0 && family != FamilyTCP { // its cap is of embryonic sessions only
 			n = w.t.sample(family)
 		}
 		if n == 0 {

@@ -99,7 +99,8 @@ const (
 
 // NewIndex returns an index that holds capacity elements at a load of at most
 // 80 %. The seed makes the pairing of buckets unpredictable; the hashes that
-// are given to the index are the caller's and must be seeded too.
+// are given to the index are the caller's and must be seeded too. Of a hash,
+// the high bits and bits 31 to 16 count.
 func NewIndex(capacity int, seed uint64) (*Index, error) {
 	x := new(Index)
 	return x, x.init(capacity, seed, false)

@@ -45,13 +45,16 @@ func (w *Worker) admit(original *packet.Key, c class, f Family, now int64) packe
 	}
 	t.census.count[f].class[c].Add(1)
 	live := t.census.live.Add(1)
-	full := t.caps[f] > 0 && (f != FamilyTCP || c == classEmbryonic) && t.census.charged(f) > t.caps[f] && !w.evict(f, now)
-	if live >= int64(t.cfg.Sessions)/8*7 {
-		if q := queueOf(c, f); q != noQueue {
-			t.first(q, trimPerCreate)
-		}
+	nearlyFull := live >= int64(t.cfg.Sessions)/8*7
+	if q := queueOf(c, f); q != noQueue && (nearlyFull || t.caps[f] > 0) {
+		t.first(q, trimPerCreate)
+	}
+	capped := t.caps[f] > 0 && (f != FamilyTCP || c == classEmbryonic)
+	full := capped && t.census.charged(f) > t.caps[f] && !w.evict(f, now)
+	if nearlyFull && !full {
+		t.first(queueClosing, trimPerCreate)
 		// An eviction for the family's sake has made room here too.
-		full = full || t.census.live.Load() > int64(t.cfg.Sessions) && !w.evict(numFamilies, now)
+		full = t.census.live.Load() > int64(t.cfg.Sessions) && !w.evict(numFamilies, now)
 	}
 	if full {
 		t.dismiss(original, c, f)

@@ -131,6 +131,24 @@ func TestFloodEvictsTheFlood(t *testing.T) {
 	}
 }
 
+// TestCapFindsHalfOpenAmongEstablished: sessions that left the queue by
+// completing their handshake do not hide those that did not.
+func TestCapFindsHalfOpenAmongEstablished(t *testing.T) {
+	const established = 3000
+	table := newTable(t, Config{Sessions: 10_000, Limits: Limits{TCPHalfOpen: 10}})
+	w := table.Worker(0)
+	for i := range established {
+		establish(t, w, openTCP(t, w, i, second), second)
+	}
+	for i := range 500 {
+		openTCP(t, w, established+i, second)
+		w.Quiesce(second)
+		require.Equal(t, min(i+1, 10), table.Stats().Classes[FamilyTCP].Embryonic)
+	}
+	require.Equal(t, established, table.Stats().Classes[FamilyTCP].Established, "none of them had to go")
+	require.EqualValues(t, 490, table.Stats().Ended[EndEvicted])
+}
+
 func TestFullTableOfEstablishedSessionsGivesWay(t *testing.T) {
 	const capacity = 500
 	table := newTable(t, Config{Sessions: capacity})

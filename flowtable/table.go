@@ -49,7 +49,7 @@ type Limits struct {
 //	256  two entries
 //	 64  session record
 //	  4  deadline
-//	 12  queues for eviction
+//	 11  queues for eviction
 //	 20  to 40, buckets of the index (a power of two)
 //	 30  counts by source, if there is a limit
 type Table struct {
@@ -276,6 +276,19 @@ const (
 
 	numFamilies
 )
+
+// String returns the name that metrics carry.
+func (f Family) String() string {
+	switch f {
+	case FamilyTCP:
+		return "tcp"
+	case FamilyUDP:
+		return "udp"
+	case FamilyICMP:
+		return "icmp"
+	}
+	return "other"
+}
 
 func familyOf(proto uint8) Family {
 	switch proto {
