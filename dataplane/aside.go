@@ -39,11 +39,12 @@ func (w *Worker) processReleased(now int64) {
 		return
 	}
 	w.load(config, n)
-	w.process(config, n, now)
+	w.process(config, n, now, true)
 }
 
 // fragment asks the tracker about a fragment.
 func (w *Worker) fragment(v *Vector, i int) {
+	w.arena.Meta(v.Buf[i]).Zone = v.Zone[i]
 	verdict, n, reason := w.frags.Offer(v.Buf[i], &v.Info[i], v.Frame(i), v.Now, &w.releases)
 	switch verdict {
 	case flowtable.FragmentHeld:

@@ -78,7 +78,10 @@ func (d *Decision) Consume() { d.outcome = consumed }
 
 // Hold ends the decision: the decider keeps the buffer, to give it back by
 // Worker.Release or Worker.Discard later.
-func (d *Decision) Hold() { d.outcome = held }
+func (d *Decision) Hold() {
+	d.Meta().Zone = d.Zone
+	d.outcome = held
+}
 
 // Forward says that the frame leaves by a hop of the table. It is dropped if the
 // hop is no longer of generation gen.

@@ -56,7 +56,7 @@ func New(c Config) (*Engine, error) {
 			table: c.Table, flows: c.Table.Worker(i), frags: c.Fragments, hops: c.Hops,
 			counters: make([]counters, c.Ports+1), tx: make([]txQueue, c.Ports+1),
 			dirty: make([]uint16, 0, c.Ports+1), again: make([]packet.Index, 0, 4*VectorSize),
-			snap: empty,
+			snap: empty, quiet: c.Table.ShortestTimeout(),
 		}
 		e.workers = append(e.workers, w)
 	}

@@ -71,6 +71,13 @@ func TestPermits(t *testing.T) {
 				w.send(1, udpText)
 				w.asked.n = 1
 			}},
+		{why: "a wrong header checksum does not matter to a bridged frame", frame: udpText + " badipcsum"},
+		{why: "a wrong header checksum is decided where it is routed", frame: udpText + " badipcsum", again: true,
+			change: func(w *world) {
+				w.gen = w.hops.Set(w.hop, dataplane.Hop{Port: 2, Zone: testZone, Flags: dataplane.HopRouted})
+				w.send(1, udpText)
+				w.asked.n = 1
+			}},
 		{why: "frames without sessions are decided each time", before: "ether type 0x88b5 len 46 eth 02:00:00:00:00:01 > 02:00:00:00:00:02",
 			frame: "ether type 0x88b5 len 46 eth 02:00:00:00:00:01 > 02:00:00:00:00:02", again: true},
 	} {
@@ -196,6 +203,29 @@ func TestHeldFramesComeBack(t *testing.T) {
 	require.Equal(t, []string{"udp 10.0.0.1:77 > 10.0.0.2:53", udpText}, r.sent(2), "after the frame that set it free")
 	require.Zero(t, r.engine.Ledger().Queued)
 	require.Equal(t, uint64(2), r.engine.PortCounters(1).RxPackets, "coming back is not being received")
+}
+
+func TestHeldFramesKeepTheirSegment(t *testing.T) {
+	r := newRig(t, rigConfig{ports: memPorts(2), debug: true})
+	hop, gen := r.hop(dataplane.Hop{Port: 2})
+	var zones []packet.Zone
+	r.publish(deciderFunc(func(d *dataplane.Decision) {
+		if zones = append(zones, d.Zone); len(zones) == 1 {
+			d.Hold()
+			d.W.Release(d.Buf)
+			return
+		}
+		d.Forward(hop, gen)
+	}), func(s *dataplane.Snapshot) {
+		s.Ports[1].VLAN = dataplane.Attachment{Tagged: &[4096]packet.Zone{100: 42}}
+	})
+	r.send(1, udpText+" vlan 100")
+	require.Equal(t, []packet.Zone{42, 42}, zones, "its tag is gone, its segment is not")
+	require.Equal(t, []string{udpText}, r.sent(2))
+	r.send(1, "ip 10.0.0.1 > 10.0.0.2 proto 17 id 5 off 1480 len 100 vlan 100")
+	require.Equal(t, int64(1), r.engine.Ledger().Queued, "a fragment waits for the first")
+	r.send(1, "udp 10.0.0.1:9 > 10.0.0.2:53 id 5 mf len 1472 vlan 100")
+	require.Len(t, r.sent(2), 2, "and is found by it")
 }
 
 func TestDevices(t *testing.T) {

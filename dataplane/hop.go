@@ -151,8 +151,12 @@ func (t *HopTable) Lookup(index uint32) Hop {
 	var h hopWords
 	s := &t.slots[index]
 	t.load(index, 0, &h)
+	mtu := uint16(h.mtu())
+	if mtu == noMTU {
+		mtu = 0
+	}
 	return Hop{
-		Port: h.port(), Flags: h.flags(), Zone: packet.Zone(s.zone.Load()), MTU: uint16(h.mtu()),
+		Port: h.port(), Flags: h.flags(), Zone: packet.Zone(s.zone.Load()), MTU: mtu,
 		DstMAC: packet.MACFromWord(h.w0), SrcMAC: packet.MACFromWord(h.w1), Tags: h.tags(),
 	}
 }

@@ -14,7 +14,7 @@ type Snapshot struct {
 	Stages   []Stage     // the pipeline, in order
 	Deciders []Decider   // the decision, in order
 	Admit    []Admitter  // asked about each receiver of a flood
-	Refresh  []Refresher // told about live flows, about once a second for each
+	Refresh  []Refresher // told about live flows, every few seconds for each
 	Tickers  []Ticker    // called at the end of every turn
 	Taps     []Tap       // observation points; none is the fast case
 

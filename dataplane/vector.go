@@ -43,6 +43,7 @@ type Vector struct {
 	done    uint64 // frames a stage has finished with before it panicked
 	at      int    // frame being worked on, for when a stage panics
 	created bool   // a session was made since Lookup
+	again   bool   // the frames were put aside and are released
 
 	Buf    [VectorSize]packet.Index
 	Off    [VectorSize]uint32 // of the frame in the arena

@@ -24,6 +24,7 @@ type Worker struct {
 	frags    *flowtable.Fragments
 	hops     *HopTable
 	snap     *Snapshot
+	quiet    int64 // the shortest timeout of a session, ns
 	queues   []queue
 	counters []counters // by port number
 	tx       []txQueue  // by port number
@@ -132,7 +133,7 @@ func (w *Worker) poll(q *queue, now int64) int {
 	c := &w.counters[q.port.Number]
 	count(&c.rxPackets, n)
 	count(&c.rxBytes, bytes)
-	w.process(q.port, n, now)
+	w.process(q.port, n, now, false)
 	return n
 }
 
@@ -154,13 +155,13 @@ func (w *Worker) load(in *PortConfig, n int) (bytes int) {
 }
 
 // process runs the first n buffers of the vector, which are loaded, through the
-// pipeline.
-func (w *Worker) process(in *PortConfig, n int, now int64) {
+// pipeline; again if it is not the first time.
+func (w *Worker) process(in *PortConfig, n int, now int64, again bool) {
 	v := &w.vector
 	v.Now, v.Epoch, v.Snap, v.In, v.N = now, w.snap.Epoch, w.snap, in, n
 	v.Live = ^uint64(0) >> (VectorSize - n)
 	v.Hit, v.Todo, v.Fresh, v.Tagged, v.Group, v.Frag = 0, 0, 0, 0, 0, 0
-	v.dropped, v.refresh, v.done, v.created = 0, 0, 0, false
+	v.dropped, v.refresh, v.done, v.created, v.again = 0, 0, 0, false, again
 	v.base = w.arena.Base()
 	for s := 0; s < len(w.snap.Stages); {
 		s = w.runStages(v, s)

@@ -1,6 +1,10 @@
 package flowtable
 
-import "github.com/sluice-net/sluice/packet"
+import (
+	"math"
+
+	"github.com/sluice-net/sluice/packet"
+)
 
 // Expire ends the session of id if its time is over at now, although the sweep
 // has not been by, and reports whether it is no longer live. The pipeline asks
@@ -18,6 +22,18 @@ func (w *Worker) Expire(id ID, now int64) bool {
 	}
 	w.end(n, endOf(state), now)
 	return true
+}
+
+// ShortestTimeout returns the least time, in ns, after which a session in any
+// state can be over: a packet that comes sooner after the last needs no Expire.
+func (t *Table) ShortestTimeout() int64 {
+	least := int64(math.MaxInt64)
+	for _, ns := range t.tracker.timeouts {
+		if ns > 0 {
+			least = min(least, ns)
+		}
+	}
+	return least
 }
 
 // TrackError decides whether an ICMP error may pass that quotes a packet of

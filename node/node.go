@@ -217,7 +217,7 @@ func closePort(p *openPort) {
 func (n *Node) snapshot(m *control.Model, opened map[string]*openPort, f *route.Forwarder) *dataplane.Snapshot {
 	s := &dataplane.Snapshot{
 		Epoch: n.epoch + 1, Revision: m.Revision,
-		Stages: stages, Deciders: deciders(f),
+		Stages: stages(n.routes), Deciders: deciders(f),
 		Refresh: []dataplane.Refresher{f.Refresher()},
 		Tickers: []dataplane.Ticker{f},
 		Taps:    n.options.Taps,

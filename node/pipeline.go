@@ -9,16 +9,19 @@ import (
 // either is written; a feature's stage or decider gets its line here.
 
 // stages are what each vector goes through.
-var stages = []dataplane.Stage{
-	dataplane.StageParse,     // segment, tags, headers
-	dataplane.StageStorm,     // limits on frames to many
-	dataplane.StageFragments, // ports for later fragments
-	dataplane.StageLookup,    // flow entries
-	dataplane.StageCheck,     // permits in force
-	dataplane.StageDecide,    // the rest, by the deciders below
-	dataplane.StageTrack,     // session states, counters
-	dataplane.StageRewrite,   // headers of what is routed
-	dataplane.StageTransmit,
+func stages(s *route.State) []dataplane.Stage {
+	return []dataplane.Stage{
+		dataplane.StageParse,     // segment, tags, headers
+		dataplane.StageStorm,     // limits on frames to many
+		dataplane.StageFragments, // ports for later fragments
+		dataplane.StageLookup,    // flow entries
+		dataplane.StageCheck,     // permits in force
+		dataplane.StageDecide,    // the rest, by the deciders below
+		dataplane.StageTrack,     // session states, counters
+		dataplane.StageRewrite,   // headers of what is routed
+		s.StageFragment(),        // packets that are too long for their way out
+		dataplane.StageTransmit,
+	}
 }
 
 // deciders answer for first packets, and for packets after a change.

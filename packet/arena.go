@@ -49,7 +49,9 @@ type Meta struct {
 	// Mark is the driver's own number for the frame, 0 for none; copies keep
 	// it. Replay finds a frame's place in its capture by it.
 	Mark uint32
-	_    [4]byte
+
+	// Zone is where a frame that is put aside belongs: its tags are gone.
+	Zone Zone
 }
 
 var _ = [1]struct{}{}[unsafe.Sizeof(Meta{})-32]
@@ -85,7 +87,7 @@ type Arena struct {
 	superBase uint32 // end of super i is superBase + i*superSize, modulo 2^32
 
 	supers  uint32 // indices n+1..n+supers
-	mapping mapping
+	mapping Mapping
 	cfg     ArenaConfig // defaults filled in
 	debug   *debugState // nil unless cfg.Debug
 
@@ -109,7 +111,7 @@ func NewArena(cfg ArenaConfig) (*Arena, error) {
 	}
 	frames := cfg.Buffers*cfg.BufferSize + cfg.Supers*cfg.SuperSize
 	metas := (1 + cfg.Buffers + cfg.Supers) * int(unsafe.Sizeof(Meta{}))
-	m, err := newMapping(frames+metas, cfg.Prefault)
+	m, err := Map(frames+metas, cfg.Prefault)
 	if err != nil {
 		return nil, fmt.Errorf("map %d bytes for the packet arena: %w", frames+metas, err)
 	}
@@ -188,7 +190,7 @@ func (a *Arena) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.free, a.freeSuper = nil, nil
-	if err := a.mapping.close(); err != nil {
+	if err := a.mapping.Close(); err != nil {
 		return fmt.Errorf("unmap the packet arena: %w", err)
 	}
 	return nil
@@ -199,7 +201,7 @@ func (a *Arena) Config() ArenaConfig { return a.cfg }
 
 // Pages says which pages the kernel gave: "hugetlb", "thp 30 of 32 MiB", "4k".
 // Not for the packet path.
-func (a *Arena) Pages() string { return a.mapping.pages() }
+func (a *Arena) Pages() string { return a.mapping.Pages() }
 
 // Mem returns the memory of the ordinary buffers, page-aligned: the UMEM of
 // AF_XDP ports. Buffer i's chunk address there is BufferOffset(i).

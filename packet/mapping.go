@@ -19,12 +19,17 @@ const (
 	madvPopulateWrite = 23 // MADV_POPULATE_WRITE, Linux 5.14
 )
 
-// mapping is page-aligned zeroed memory outside the Go heap.
-type mapping struct {
+// Mapping is page-aligned zeroed memory outside the Go heap: for tables and
+// frames that the garbage collector must neither scan nor count. What lies in
+// it has no pointers to the heap.
+type Mapping struct {
 	mem    []byte // usable part
 	mapped []byte // whole, as syscall.Munmap wants it back
 	kind   pageKind
 }
+
+// Bytes returns the memory, until Close.
+func (m *Mapping) Bytes() []byte { return m.mem }
 
 type pageKind uint8
 
@@ -34,10 +39,10 @@ const (
 	pagesHugetlb
 )
 
-// newMapping maps size bytes on the largest pages to be had: hugetlb, then
+// Map maps size bytes on the largest pages to be had: hugetlb, then
 // transparent huge pages, then 4 KiB. Anything under one huge page is left to
 // small ones. With prefault all pages are touched before it returns.
-func newMapping(size int, prefault bool) (m mapping, err error) {
+func Map(size int, prefault bool) (m Mapping, err error) {
 	if size >= hugePageSize {
 		size = (size + hugePageSize - 1) &^ (hugePageSize - 1)
 		if m, err = mapHugetlb(size); err != nil {
@@ -47,7 +52,7 @@ func newMapping(size int, prefault bool) (m mapping, err error) {
 		m, err = mapAnonymous((size + pageSize - 1) &^ (pageSize - 1))
 	}
 	if err != nil {
-		return mapping{}, err
+		return Mapping{}, err
 	}
 	if prefault && syscall.Madvise(m.mem, madvPopulateWrite) != nil {
 		for i := 0; i < len(m.mem); i += pageSize {
@@ -57,21 +62,21 @@ func newMapping(size int, prefault bool) (m mapping, err error) {
 	return m, nil
 }
 
-func mapAnonymous(size int) (mapping, error) {
-	b, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANONYMOUS|syscall.MAP_PRIVATE)
-	return mapping{mem: b, mapped: b}, err
+func mapAnonymous(size int) (Mapping, error) {
+	b, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANONYMOUS|syscall.MAP_PRIVATE|syscall.MAP_NORESERVE)
+	return Mapping{mem: b, mapped: b}, err
 }
 
-func mapHugetlb(size int) (mapping, error) {
+func mapHugetlb(size int) (Mapping, error) {
 	b, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE,
 		syscall.MAP_ANONYMOUS|syscall.MAP_PRIVATE|syscall.MAP_HUGETLB)
-	return mapping{mem: b, mapped: b, kind: pagesHugetlb}, err
+	return Mapping{mem: b, mapped: b, kind: pagesHugetlb}, err
 }
 
 // mapTransparent maps a huge page too much, to start on a huge page boundary:
 // the kernel builds huge pages only from aligned ranges. The rest stays
 // untouched and costs address space only.
-func mapTransparent(size int) (mapping, error) {
+func mapTransparent(size int) (Mapping, error) {
 	m, err := mapAnonymous(size + hugePageSize)
 	if err != nil {
 		return mapAnonymous(size)
@@ -84,7 +89,8 @@ func mapTransparent(size int) (mapping, error) {
 	return m, nil
 }
 
-func (m *mapping) close() error {
+// Close returns the memory to the kernel; nobody may touch it any more.
+func (m *Mapping) Close() error {
 	if m.mapped == nil {
 		return nil
 	}
@@ -93,10 +99,10 @@ func (m *mapping) close() error {
 	return err
 }
 
-// pages names the kind of page. madvise succeeds also where transparent huge
+// Pages names the kind of page: "hugetlb", "thp 30 of 32 MiB", "4k". madvise succeeds also where transparent huge
 // pages are switched off or there are none left, so what was obtained is read
 // from the kernel.
-func (m *mapping) pages() string {
+func (m *Mapping) Pages() string {
 	switch m.kind {
 	case pagesHugetlb:
 		return "hugetlb"

@@ -6,21 +6,27 @@ import "unsafe"
 
 const pageSize = 4096
 
-// mapping under the race detector is Go memory: the detector does not watch
+// Mapping under the race detector is Go memory: the detector does not watch
 // mapped pages, and two owners of a buffer are the race most worth finding.
-type mapping struct {
+type Mapping struct {
 	mem []byte
 }
 
-func newMapping(size int, _ bool) (mapping, error) {
+// Map allocates size bytes; prefault is of no use here.
+func Map(size int, _ bool) (Mapping, error) {
 	b := make([]byte, size+pageSize)
 	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(b))) & (pageSize - 1)
-	return mapping{mem: b[skip:][:size:size]}, nil
+	return Mapping{mem: b[skip:][:size:size]}, nil
 }
 
-func (m *mapping) close() error {
+// Bytes returns the memory.
+func (m *Mapping) Bytes() []byte { return m.mem }
+
+// Close lets the memory go.
+func (m *Mapping) Close() error {
 	m.mem = nil
 	return nil
 }
 
-func (m *mapping) pages() string { return "go heap" }
+// Pages names the kind of page.
+func (m *Mapping) Pages() string { return "go heap" }

@@ -49,8 +49,8 @@ type Config struct {
 	Workers  int
 	Duration time.Duration
 	Seed     uint64
-	New      bool // first packets of flows only
-	Stages   bool // the time of each stage; costs a clock read per stage and vector
+	New      bool   // first packets of flows only
+	Stages   bool   // the time of each stage; costs a clock read per stage and vector
 	Pcap     string // a capture whose packets are used instead; Frame does not matter then
 
 	Progress func(what string) // may be nil

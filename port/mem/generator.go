@@ -1,6 +1,7 @@
 package mem
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
@@ -33,6 +34,7 @@ type Generator struct {
 	size   int // of a frame, bytes
 	stride int // of an image, bytes; a multiple of lineSize
 	queues []generatorQueue
+	memory []packet.Mapping // of the images: on huge pages, as what a NIC writes is in the cache
 }
 
 const lineSize = 64
@@ -70,7 +72,12 @@ func NewGenerator(cfg GeneratorConfig) (*Generator, error) {
 	order := rand.New(rand.NewPCG(cfg.Seed, 0)).Perm(len(cfg.Frames))
 	for i := range g.queues {
 		part := order[i*len(order)/queues : (i+1)*len(order)/queues]
-		images := alignedBytes(len(part) * g.stride)
+		m, err := packet.Map(len(part)*g.stride, true)
+		if err != nil {
+			return nil, fmt.Errorf("generator: %w", err)
+		}
+		g.memory = append(g.memory, m)
+		images := m.Bytes()[:len(part)*g.stride]
 		for k, frame := range part {
 			copy(images[k*g.stride:], cfg.Frames[frame])
 		}
@@ -80,11 +87,14 @@ func NewGenerator(cfg GeneratorConfig) (*Generator, error) {
 	return g, nil
 }
 
-// alignedBytes returns n zero bytes that start at a cache line.
-func alignedBytes(n int) []byte {
-	b := make([]byte, n+lineSize-1)
-	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(b))) & (lineSize - 1)
-	return b[skip:][:n:n]
+// Close returns the memory of the images.
+func (g *Generator) Close() error {
+	var errs []error
+	for i := range g.memory {
+		errs = append(errs, g.memory[i].Close())
+	}
+	g.memory = nil
+	return errors.Join(errs...)
 }
 
 // Rx gives as many frames as there are buffers.
