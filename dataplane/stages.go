@@ -145,6 +145,10 @@ func check(w *Worker, v *Vector) {
 // packet at a million flows, each of which was revived for every tenth packet.
 const refreshShift = 32
 
+// RefreshNs is the clock's period: of a flow that sends at least once in it,
+// Refreshers hear at least once in twice that time.
+const RefreshNs = 1 << refreshShift
+
 // revive looks at a flow when the flows' clock has ticked since its last frame,
 // or the shortest of timeouts has passed: a session whose time is over has
 // ended, whether or not the sweep has been by; others tell the features that

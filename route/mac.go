@@ -53,8 +53,9 @@ type macEntry struct {
 // are read by all workers and should not be written for every packet.
 const usedGrain = 250e6
 
-// minAging keeps addresses of live flows: these are noted once a second.
-const minAging = 2e9
+// minAging keeps the addresses of live flows, which are noted as often as
+// Refreshers hear of them.
+const minAging = 2 * dataplane.RefreshNs
 
 // macStats count what became of source addresses.
 type macStats struct {

@@ -134,7 +134,7 @@ func (f *Forwarder) neighborAt(zone packet.Zone, ip packet.Addr) (h host, found 
 	return s.host, s.reachable()
 }
 
-// confirm is told, at most once a second for each flow, that a flow from ip at mac is alive.
+// confirm is told, once in a while for each flow (dataplane.RefreshNs), that a flow from ip at mac is alive.
 func (f *Forwarder) confirm(zone packet.Zone, ip packet.Addr, mac packet.MAC, now int64) {
 	t := f.state.routers.neighbors
 	if s := t.find(zone, ip); s.reachable() && s.host.mac == mac {
@@ -142,7 +142,7 @@ func (f *Forwarder) confirm(zone packet.Zone, ip packet.Addr, mac packet.MAC, no
 	}
 }
 
-// hopInUse is told, at most once a second for each flow, that a flow leaves by
+// hopInUse is told, once in a while for each flow, that a flow leaves by
 // a hop: if that is a neighbour's, it is to be probed in time.
 func (f *Forwarder) hopInUse(hop uint32, now int64) {
 	t := f.state.routers.neighbors
