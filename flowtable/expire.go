@@ -87,9 +87,6 @@ func (t *Table) claim(tick uint32) (from, to uint32) {
 		}
 		behind := tick - began
 		if next >= all {
-			if behind < sweepTicks {
-				return 0, 0
-			}
 			began, next, behind = tick-1, 0, 1 // next round
 		}
 		goal := all

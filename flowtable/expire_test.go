@@ -112,6 +112,24 @@ func TestSweepFollowsATimeJump(t *testing.T) {
 	require.GreaterOrEqual(t, calls, n/(sweepJudged+sweepChunk))
 }
 
+func TestSweepTakesASecondForEachRound(t *testing.T) {
+	const n, rounds = 5000, 10
+	table := newTable(t, Config{Sessions: n})
+	w := table.Worker(0)
+	for i := range n {
+		create(t, w, flowKey(i), second)
+	}
+	swept := 0
+	for tick := uint32(2); tick <= 1+rounds*sweepTicks; tick++ {
+		before := swept
+		for from, to := table.claim(tick); from != to; from, to = table.claim(tick) {
+			swept += int(to - from)
+		}
+		require.LessOrEqual(t, swept-before, 2*(n/sweepTicks+sweepChunk), "a tick's share, at most of two rounds")
+	}
+	require.InDelta(t, n*rounds, swept, n)
+}
+
 func TestSweepIsSharedByWorkers(t *testing.T) {
 	const n = 8192
 	table := newTable(t, Config{Sessions: n, Workers: 2})

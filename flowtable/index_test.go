@@ -255,6 +255,67 @@ func TestIndexConcurrent(t *testing.T) {
 	}
 }
 
+// TestMissIsProved: an element moves from its second bucket to its first after
+// the reader has looked into the first. The look is held up by a decoy with the
+// same fingerprint, whose comparison makes the move.
+func TestMissIsProved(t *testing.T) {
+	x := newIndex(t, 1000)
+	const element, decoy = 1, 2
+	hash := hashOf(element)
+	fp := fingerprint(hash)
+	i1 := x.first(hash)
+	i2 := x.alternate(i1, fp)
+	b1, b2 := x.lock(i1, i2)
+	require.True(t, b1.put(fp, decoy))
+	require.True(t, b2.put(fp, element))
+	unlock(b1, b2)
+	moves := 0
+	id, found := x.Find(hash, func(id uint32) bool {
+		if id == decoy && moves < 3 { // there, back, and there again
+			moves++
+			b1, b2 := x.lock(i1, i2)
+			if b2.take(fp, element) {
+				b1.put(fp, element)
+			} else if b1.take(fp, element) {
+				b2.put(fp, element)
+			}
+			unlock(b1, b2)
+		}
+		return id == element && moves == 3
+	})
+	require.True(t, found)
+	require.EqualValues(t, element, id)
+}
+
+// TestWritersOfSwappedBuckets: what is one's first bucket is the other's
+// second; writers that took locks in that order would wait for each other.
+func TestWritersOfSwappedBuckets(t *testing.T) {
+	x := newIndex(t, 1)
+	pair := func() (a, b uint32) {
+		seen := map[[2]uint64]uint32{}
+		for id := uint32(1); ; id++ {
+			i := x.first(hashOf(id))
+			j := x.alternate(i, fingerprint(hashOf(id)))
+			if other, found := seen[[2]uint64{j, i}]; found {
+				return other, id
+			}
+			seen[[2]uint64{i, j}] = id
+		}
+	}
+	a, b := pair()
+	var wg sync.WaitGroup
+	for _, id := range []uint32{a, b} {
+		wg.Go(func() {
+			for range 100_000 {
+				x.Insert(hashOf(id), id)
+				x.Remove(hashOf(id), id)
+			}
+		})
+	}
+	wg.Wait()
+	require.False(t, x.has(a) || x.has(b))
+}
+
 // TestInsertUniqueRace: of several that insert equal elements, one wins.
 func TestInsertUniqueRace(t *testing.T) {
 	x := newIndex(t, 4000)

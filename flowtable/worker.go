@@ -223,20 +223,6 @@ func (w *Worker) Track(id ID, in *packet.Info, frame []byte, now int64) (r packe
 	return r, false
 }
 
-// Related takes an ICMP error into account that travels in direction id.Dir()
-// and quotes a packet of the other, whose transport header begins at quotedL4
-// (as much as is quoted). It returns SessionUnrelated if the session never sent
-// such a packet: a forged or stale error.
-func (w *Worker) Related(id ID, quotedL4 []byte, now int64) packet.Reason {
-	s := w.t.session(id.Session())
-	before := s.state()
-	r := s.relatedError(id.Dir(), quotedL4)
-	if after := s.state(); after != before {
-		w.t.stateChanged(id.Session(), w.t.tracker.changes(before, after), now)
-	}
-	return r
-}
-
 // stateChanged brings the table's view of a session up to date.
 func (t *Table) stateChanged(n uint32, c change, now int64) {
 	s := t.session(n)
