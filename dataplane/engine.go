@@ -3,6 +3,7 @@ package dataplane
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 
@@ -104,6 +105,11 @@ func (e *Engine) Publish(s *Snapshot) error {
 // one with several by as many workers as there are.
 func (w *Worker) adopt(s *Snapshot) {
 	w.snap = s
+	every := s.RefreshNs
+	if every <= 0 {
+		every = DefaultRefreshNs
+	}
+	w.refreshShift = uint(bits.Len64(uint64(every)) - 1)
 	w.queues = w.queues[:0]
 	for _, p := range s.Ports {
 		if p == nil {

@@ -118,7 +118,7 @@ func lookup(w *Worker, v *Vector) {
 // the authority.
 func check(w *Worker, v *Vector) {
 	v.Todo |= v.Live &^ v.Hit
-	epoch, now, quiet := v.Epoch, v.Now, w.quiet
+	epoch, now, quiet, refreshShift := v.Epoch, v.Now, w.quiet, w.refreshShift&63
 	for m := v.Hit &^ v.done; m != 0; m &= m - 1 {
 		i := next(m)
 		v.at = i
@@ -135,27 +135,18 @@ func check(w *Worker, v *Vector) {
 			v.Todo |= 1 << i
 		}
 		if last := e.LastSeen(); (now^last)>>refreshShift != 0 || now-last >= quiet {
-			w.revive(v, i, id)
+			w.revive(v, i, id, now-last)
 		}
 	}
 }
-
-// refreshShift makes the flows' clock tick every 2^32 ns, about four seconds: often
-// enough for what ages in tens of seconds. Ticks of one second cost 8 ns per
-// packet at a million flows, each of which was revived for every tenth packet.
-const refreshShift = 32
-
-// RefreshNs is the clock's period: of a flow that sends at least once in it,
-// Refreshers hear at least once in twice that time.
-const RefreshNs = 1 << refreshShift
 
 // revive looks at a flow when the flows' clock has ticked since its last frame,
 // or the shortest of timeouts has passed: a session whose time is over has
 // ended, whether or not the sweep has been by; others tell the features that
 // they are in use.
-func (w *Worker) revive(v *Vector, i int, id flowtable.ID) {
+func (w *Worker) revive(v *Vector, i int, id flowtable.ID, pause int64) {
 	bit := uint64(1) << i
-	if w.flows.Expire(id, v.Now) {
+	if pause >= w.quiet && w.flows.Expire(id, v.Now) {
 		v.Hit &^= bit
 		v.Todo |= bit
 		v.Entry[i] = 0

@@ -15,16 +15,19 @@ import (
 // nothing else. Its methods are for the goroutine that runs it, that is for
 // stages, deciders and taps; Counters and Busy are for everybody.
 type Worker struct {
-	id       int
-	engine   *Engine
-	arena    *packet.Arena
-	cache    *packet.Cache
-	table    *flowtable.Table
-	flows    *flowtable.Worker
-	frags    *flowtable.Fragments
-	hops     *HopTable
-	snap     *Snapshot
-	quiet    int64 // the shortest timeout of a session, ns
+	id     int
+	engine *Engine
+	arena  *packet.Arena
+	cache  *packet.Cache
+	table  *flowtable.Table
+	flows  *flowtable.Worker
+	frags  *flowtable.Fragments
+	hops   *HopTable
+	snap   *Snapshot
+	quiet  int64 // the shortest timeout of a session, ns
+
+	refreshShift uint // the flows' clock ticks every 1<<refreshShift ns
+
 	queues   []queue
 	counters []counters // by port number
 	tx       []txQueue  // by port number

@@ -218,7 +218,7 @@ func (n *Node) snapshot(m *control.Model, opened map[string]*openPort, f *route.
 	s := &dataplane.Snapshot{
 		Epoch: n.epoch + 1, Revision: m.Revision,
 		Stages: stages(n.routes), Deciders: deciders(f),
-		Refresh: []dataplane.Refresher{f.Refresher()},
+		Refresh: []dataplane.Refresher{f.Refresher()}, RefreshNs: f.RefreshNs(),
 		Tickers: []dataplane.Ticker{f},
 		Taps:    n.options.Taps,
 		Ports:   make([]*dataplane.PortConfig, maxPortNumber(m)+1),

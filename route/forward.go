@@ -29,6 +29,15 @@ func (f *Forwarder) Forward() dataplane.Decider { return forwardDecider{f} }
 // Refresher keeps the addresses of live flows from aging.
 func (f *Forwarder) Refresher() dataplane.Refresher { return refresher{f} }
 
+// RefreshNs is how often the Refresher has to hear of a flow: several times
+// before the shortest aging time is over.
+func (f *Forwarder) RefreshNs() int64 {
+	if f.aging == 0 {
+		return dataplane.DefaultRefreshNs
+	}
+	return min(f.aging/4, dataplane.DefaultRefreshNs)
+}
+
 // Decide finds the next hop of a frame.
 func (x forwardDecider) Decide(d *dataplane.Decision) {
 	f := x.f

@@ -95,10 +95,10 @@ func (n *testbed) apply(c Config) {
 			dataplane.StageCheck, dataplane.StageDecide, dataplane.StageTrack, dataplane.StageRewrite, n.state.StageFragment(), dataplane.StageTransmit,
 		},
 		Deciders: []dataplane.Decider{fwd.Guard(), fwd.Local(), fwd.Forward()},
-		Refresh:  []dataplane.Refresher{fwd.Refresher()},
-		Tickers:  []dataplane.Ticker{fwd},
-		Floods:   fwd.Floods(),
-		Ports:    make([]*dataplane.PortConfig, testbedPorts+1),
+		Refresh:  []dataplane.Refresher{fwd.Refresher()}, RefreshNs: fwd.RefreshNs(),
+		Tickers: []dataplane.Ticker{fwd},
+		Floods:  fwd.Floods(),
+		Ports:   make([]*dataplane.PortConfig, testbedPorts+1),
 	}
 	for i := range c.Ports {
 		p := &c.Ports[i]

@@ -53,9 +53,8 @@ type macEntry struct {
 // are read by all workers and should not be written for every packet.
 const usedGrain = 250e6
 
-// minAging keeps the addresses of live flows, which are noted as often as
-// Refreshers hear of them.
-const minAging = 2 * dataplane.RefreshNs
+// minAging is well above usedGrain and the time between two sweeps.
+const minAging = 1e9
 
 // macStats count what became of source addresses.
 type macStats struct {

@@ -134,7 +134,7 @@ func (f *Forwarder) neighborAt(zone packet.Zone, ip packet.Addr) (h host, found 
 	return s.host, s.reachable()
 }
 
-// confirm is told, once in a while for each flow (dataplane.RefreshNs), that a flow from ip at mac is alive.
+// confirm is told, once in a while for each flow (Forwarder.RefreshNs), that a flow from ip at mac is alive.
 func (f *Forwarder) confirm(zone packet.Zone, ip packet.Addr, mac packet.MAC, now int64) {
 	t := f.state.routers.neighbors
 	if s := t.find(zone, ip); s.reachable() && s.host.mac == mac {

@@ -22,6 +22,7 @@ type Forwarder struct {
 	hosts    map[hostKey]host       // bound IP addresses
 	bindings map[binding]bool       // of all ports; see binding
 	floods   [][]dataplane.FloodTarget
+	aging    int64 // the shortest of a member's learning; 0: nothing ages
 
 	routing
 }
@@ -300,6 +301,9 @@ func (f *Forwarder) attach(p *Port, a Attachment, learning *Learning) error {
 		m.learning = *learning
 	}
 	f.members[key] = m
+	if ns := m.learning.AgingNs; ns > 0 && (f.aging == 0 || ns < f.aging) {
+		f.aging = ns
+	}
 	f.floods[seg.list] = append(f.floods[seg.list], dataplane.FloodTarget{Port: p.Number, Tags: a.Tags, GroupOnly: p.NoUnknown})
 	for _, address := range p.Addresses {
 		if err := f.bind(p, &m, seg, address); err != nil {
