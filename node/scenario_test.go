@@ -1,0 +1,301 @@
+package node_test
+
+import (
+	"flag"
+	"fmt"
+	"math/bits"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/tools/txtar"
+
+	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/flowtable"
+	"github.com/sluice-net/sluice/internal/frametext"
+	"github.com/sluice-net/sluice/node"
+	"github.com/sluice-net/sluice/packet"
+	"github.com/sluice-net/sluice/port/mem"
+)
+
+// Scenarios: what a whole node does with frames, written as text. A file in
+// testdata/scenarios is a txtar archive: sentences that say what must happen and why, the
+// configuration, other configurations if the script applies them, and the script.
+// docs/scenarios.md describes the language.
+//
+//	Frames for an address that nobody has been heard from go to all other
+//	ports of the segment (IEEE 802.1Q section 8.8).
+//	-- config.yaml --
+//	...
+//	-- script --
+//	a < udp 10.0.0.1:9 > 10.0.0.2:9
+//	b > udp 10.0.0.1:9 > 10.0.0.2:9
+//	c > udp 10.0.0.1:9 > 10.0.0.2:9
+//
+// The script is strict: whatever a stimulus causes has to stand below it, and
+// the books balance at the end. Every scenario runs with several numbers of
+// workers, for which all must be the same.
+
+var update = flag.Bool("update", false, "rewrite what scenarios expect by what happens; read the difference")
+
+const scenarioFolder = "testdata/scenarios"
+
+var scenarioWorkers = []int{1, 2, 4}
+
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(scenarioFolder, "*.txtar"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			s := readScenario(t, file)
+			if *update {
+				s.play(t, 1)
+				require.NoError(t, os.WriteFile(file, txtar.Format(s.archive()), 0o644))
+				return
+			}
+			for _, workers := range scenarioWorkers {
+				t.Run(fmt.Sprintf("workers=%d", workers), func(t *testing.T) { s.play(t, workers) })
+			}
+		})
+	}
+}
+
+// stage is where a scenario is played: a node between memory ports, driven by hand.
+type stage struct {
+	t       *testing.T
+	s       *scenario
+	node    *node.Node
+	model   *control.Model
+	devices map[string]*mem.Port // of all ports that there are
+	numbers map[string]uint16    // of all ports that there ever were
+	now     int64
+	decided int // frames since the last stimulus that no permit answered for
+}
+
+// AfterStage counts decisions. A stage is a dataplane.Tap.
+func (g *stage) AfterStage(_ *dataplane.Worker, v *dataplane.Vector, name string) {
+	if name == dataplane.StageCheck.Name {
+		g.decided += bits.OnesCount64(v.Todo & v.Live)
+	}
+}
+
+// Dropped is of no interest: drops are counted by port.
+func (g *stage) Dropped(*dataplane.Worker, packet.Index, *packet.Info, packet.Reason) {}
+
+// Sent is of no interest: ports collect what is sent.
+func (g *stage) Sent(*dataplane.Worker, uint16, packet.Index) {}
+
+// play runs the scenario's script.
+func (s *scenario) play(t *testing.T, workers int) {
+	g := &stage{
+		t: t, s: s, devices: map[string]*mem.Port{}, numbers: map[string]uint16{},
+		now: int64(time.Hour), // not 0, which some read as "never"
+	}
+	g.model = g.compile("config.yaml")
+	var err error
+	g.node, err = node.New(node.Options{
+		Workers: workers, Open: g.open, Seed: 1, Buffers: 512, Supers: 4, Virtual: true, Debug: true,
+		Taps: []dataplane.Tap{g},
+	}, g.model)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, g.node.Close()) }()
+	for _, b := range s.blocks {
+		g.block(b)
+	}
+	g.end()
+}
+
+// compile makes a model of a file of the scenario.
+func (g *stage) compile(file string) *control.Model {
+	data, found := g.s.files[file]
+	require.True(g.t, found, "%s has no file %s", g.s.path, file)
+	objects, faults := control.Decode(g.s.path+"/"+file, data, control.Options{})
+	require.Empty(g.t, faults)
+	in := control.Input{Objects: objects, Revision: 1}
+	if g.model != nil {
+		in.Previous, in.Revision = &g.model.Allocations, g.model.Revision+1
+	}
+	m, faults := control.Compile(in)
+	require.Empty(g.t, faults)
+	for i := range m.Ports {
+		g.numbers[m.Ports[i].Name] = m.Ports[i].Number
+	}
+	return m
+}
+
+// open makes the device of a port.
+func (g *stage) open(p *control.Port) (dataplane.Port, error) {
+	queues := max(p.Device.Queues, 1)
+	device := mem.New(mem.Config{Queues: queues})
+	g.devices[p.Name] = device
+	return device, nil
+}
+
+// block gives a stimulus and compares what follows.
+func (g *stage) block(b *block) {
+	before := g.books()
+	g.decided = 0
+	for _, l := range b.stimuli {
+		g.stimulate(l)
+	}
+	got := g.happened(before)
+	b.got = got
+	if want := sorted(b.want); !slices.Equal(want, sorted(got)) && !*update {
+		g.t.Errorf("%s:%d: after %q\n\nwant:\n%s\ngot:\n%s", g.s.path, b.line, b.stimuli[len(b.stimuli)-1].text,
+			g.s.show(b.want), g.s.show(got))
+	}
+	for _, l := range b.states {
+		if got := g.state(l); got != l.count && !*update {
+			g.t.Errorf("%s:%d: %s: got %d", g.s.path, l.number, l.text, got)
+		} else {
+			l.got = got
+		}
+	}
+}
+
+// stimulate does what a line says.
+func (g *stage) stimulate(l *line) {
+	switch l.op {
+	case opIn, opWith:
+		device := g.devices[l.port]
+		require.NotNil(g.t, device, "%s:%d: there is no port %s", g.s.path, l.number, l.port)
+		for _, f := range l.frames {
+			device.Inject(f)
+		}
+		if l.op == opIn {
+			g.turn()
+		}
+	case opWait:
+		for left := l.wait; left > 0; left -= time.Second {
+			g.now += int64(min(left, time.Second))
+			g.turn()
+		}
+	case opApply:
+		g.model = g.compile(l.rest)
+		require.NoError(g.t, g.node.Apply(g.model), "%s:%d", g.s.path, l.number)
+		for name := range g.devices {
+			if !slices.ContainsFunc(g.model.Ports, func(p control.Port) bool { return p.Name == name }) {
+				delete(g.devices, name)
+			}
+		}
+		g.turn()
+	case opDown, opUp:
+		device := g.devices[l.port]
+		require.NotNil(g.t, device, "%s:%d: there is no port %s", g.s.path, l.number, l.port)
+		device.SetUp(l.op == opUp)
+		g.turn()
+	}
+}
+
+// turn lets workers run until all that waits has been taken. Ports take their
+// turns in the order of their numbers, whichever worker polls them, as in replay.
+func (g *stage) turn() {
+	engine := g.node.Engine()
+	for first := true; first || g.waiting(); first = false {
+		for i := range g.model.Ports {
+			for w := range engine.Workers() {
+				engine.Worker(w).StepPort(g.model.Ports[i].Number, g.now)
+			}
+		}
+	}
+	engine.Worker(0).Flows().SweepAll(g.now)
+	for range 2 { // the first says that nothing is held, the second finds that all have said so
+		for w := range engine.Workers() {
+			engine.Worker(w).Flows().Quiesce(g.now)
+		}
+	}
+}
+
+func (g *stage) waiting() bool {
+	for _, d := range g.devices {
+		if d.Waiting() != 0 && d.Caps().Up {
+			return true
+		}
+	}
+	return false
+}
+
+// books are the counts of all ports, by name.
+type books map[string]dataplane.Counters
+
+func (g *stage) books() books {
+	b := books{}
+	for name, number := range g.numbers {
+		b[name] = g.node.Engine().PortCounters(number)
+	}
+	return b
+}
+
+// happened returns what has happened since, in the words of a script.
+func (g *stage) happened(before books) (list []string) {
+	for name, d := range g.devices {
+		for _, f := range d.Sent() {
+			list = append(list, name+" > "+frametext.Format(f.Data))
+		}
+	}
+	for name, after := range g.books() {
+		was := before[name]
+		for r := range after.Drops {
+			for range after.Drops[r] - was.Drops[r] {
+				list = append(list, name+" ! "+packet.Reason(r).String())
+			}
+		}
+		if held := after.Held - after.Released; held != was.Held-was.Released {
+			list = append(list, fmt.Sprintf("%s held %d", name, held))
+		}
+		if used := after.Consumed - was.Consumed; used > after.Generated-was.Generated {
+			list = append(list, fmt.Sprintf("%s used %d", name, used))
+		}
+	}
+	return inOrder(list)
+}
+
+// state returns what a line asks for.
+func (g *stage) state(l *line) int {
+	n := 0
+	switch l.op {
+	case opSessions:
+		return g.node.Engine().Table().Stats().Live
+	case opLearned:
+		for _, m := range g.node.Routes().MACs() {
+			if !m.Static && (l.port == "" || m.Port == g.numbers[l.port]) {
+				n++
+			}
+		}
+	case opNeighbors:
+		return len(g.node.Routes().Neighbors())
+	case opDecided:
+		return g.decided
+	case opEnded:
+		for why, ended := range g.node.Engine().Table().Stats().Ended {
+			if l.port == flowtable.EndReason(why).String() {
+				n += int(ended)
+			}
+		}
+	}
+	return n
+}
+
+// end looks whether everything is accounted for.
+func (g *stage) end() {
+	engine := g.node.Engine()
+	for name, c := range g.books() {
+		l := c.Ledger()
+		require.Zero(g.t, l.Unexplained, "the books of port %s do not balance: %+v", name, l)
+	}
+	l := engine.Ledger()
+	require.Zero(g.t, l.Unexplained, "the books do not balance: %+v", l)
+	crashes, n := engine.Crashes()
+	require.Zero(g.t, n, "a stage panicked: %+v", crashes)
+	for name, d := range g.devices {
+		require.Empty(g.t, d.Sent(), "port %s", name)
+	}
+	leaks := g.node.Arena().Leaks()
+	require.Len(g.t, leaks, int(l.Queued), "buffers that nobody holds: %+v", leaks)
+}
