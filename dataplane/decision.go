@@ -157,6 +157,7 @@ func (w *Worker) decide(v *Vector, i int) {
 func (w *Worker) admit(v *Vector, i int, d *Decision) {
 	v.hop[i] = d.hop
 	bit := uint64(1) << i
+	v.Routed = v.Routed&^bit | d.hop.routed()<<i
 	if d.Uncached {
 		v.Hit |= bit
 		if !d.Info.Has(packet.ICMPError) {

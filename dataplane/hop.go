@@ -13,7 +13,7 @@ type HopFlags uint16
 
 const (
 	// HopRouted: the frame leaves its segment. Both MAC addresses are
-	// replaced, TTL or hop limit is decremented.
+	// replaced, TTL or hop limit is decremented. The lowest bit: see hopWords.routed.
 	HopRouted HopFlags = 1 << iota
 	// HopFlood: Hop.Port is the number of a flood list of the snapshot.
 	HopFlood
@@ -48,6 +48,7 @@ const noMTU = 0xffff
 
 func (h *hopWords) port() uint16    { return uint16(h.w0 >> 48) }
 func (h *hopWords) flags() HopFlags { return HopFlags(h.w1 >> 48) }
+func (h *hopWords) routed() uint64  { return h.w1 >> 48 & uint64(HopRouted) } // 0 or 1
 func (h *hopWords) mtu() uint32     { return uint32(uint16(h.w2)) }
 func (h *hopWords) tags() Tags      { return Tags{uint16(h.w2 >> 16), uint16(h.w2 >> 32)} }
 

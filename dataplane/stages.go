@@ -128,16 +128,25 @@ func check(w *Worker, v *Vector) {
 		hop, _, ok := e.Allowed(link0, link1, epoch)
 		h := &v.hop[i]
 		in := &v.Info[i]
-		if !ok || !w.hops.load(uint32(hop), uint32(hop>>32), h) || in.Flags&packet.ICMPError != 0 ||
-			(h.flags()&HopRouted != 0 && (in.TTL <= 1 || in.Flags&packet.BadIPChecksum != 0)) ||
+		if !ok || !w.hops.load(uint32(hop), uint32(hop>>32), h) ||
+			h.routed()&unroutable(in) != 0 || in.Flags&packet.ICMPError != 0 ||
 			(in.IPLen > h.mtu() && !w.fits(v, i, h)) {
 			v.Hit &^= 1 << i
 			v.Todo |= 1 << i
 		}
+		v.Routed |= h.routed() << i
 		if last := e.LastSeen(); (now^last)>>refreshShift != 0 || now-last >= quiet {
 			w.revive(v, i, id, now-last)
 		}
 	}
+}
+
+// unroutable is 1 for a packet that a router does not forward as it is, else 0:
+// TTL or hop limit are used up, or the header checksum is wrong. In numbers, not
+// branches: bridged and routed packets come mixed, and which is which can't be predicted.
+func unroutable(in *packet.Info) uint64 {
+	usedUp := (uint64(in.TTL) - 2) >> 63
+	return usedUp | uint64(in.Flags/packet.BadIPChecksum)&1
 }
 
 // revive looks at a flow when the flows' clock has ticked since its last frame,
@@ -206,12 +215,9 @@ func track(w *Worker, v *Vector) {
 
 // rewrite gives frames the headers they leave with.
 func rewrite(_ *Worker, v *Vector) {
-	for m := v.Hit & v.Live &^ v.done; m != 0; m &= m - 1 {
+	for m := v.Routed & v.Hit & v.Live &^ v.done; m != 0; m &= m - 1 {
 		i := next(m)
 		h := &v.hop[i]
-		if h.flags()&HopRouted == 0 {
-			continue
-		}
 		v.at = i
 		p := v.data(i)
 		eth := (*[12]byte)(p)

@@ -31,6 +31,7 @@ type Vector struct {
 	Live   uint64 // frames that are neither dropped nor given away
 	Hit    uint64 // Entry is valid and so is its permit, Hop is filled in
 	Todo   uint64 // to be decided
+	Routed uint64 // the hop is a routed one; means something for frames in Hit
 	Fresh  uint64 // session was made for this frame, which needs no tracking
 	Tagged uint64 // arrived with a VLAN tag
 	Group  uint64 // destination MAC has the group bit
