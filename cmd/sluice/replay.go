@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -14,7 +15,6 @@ import (
 
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/node/replay"
-	"github.com/sluice-net/sluice/port/faults"
 )
 
 func newReplay() *cobra.Command {
@@ -102,15 +102,15 @@ func parseInputs(args []string) (inputs []replay.Input, err error) {
 	return inputs, nil
 }
 
-func parseFaults(text string, seed uint64) (c faults.Config, err error) {
+func parseFaults(text string, seed uint64) (c replay.Faults, err error) {
 	if text == "" {
 		return c, nil
 	}
 	c.Seed = seed
 	for _, part := range strings.Split(text, ",") {
 		name, value, _ := strings.Cut(part, "=")
-		var p float64
-		if _, err := fmt.Sscanf(value, "%g", &p); err != nil || p < 0 || p > 1 {
+		p, err := strconv.ParseFloat(value, 64)
+		if err != nil || !(p >= 0 && p <= 1) { // not a number is neither
 			return c, fmt.Errorf("--faults %s: want a probability from 0 to 1", part)
 		}
 		switch name {

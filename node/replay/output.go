@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/export"
@@ -156,7 +157,7 @@ func (o *output) findOwners() {
 	m := o.run.config.Model
 	for i := range m.Ports {
 		p := &m.Ports[i]
-		e := export.Endpoint{Namespace: p.Namespace, PodName: p.Name}
+		e := export.Endpoint{Namespace: p.Namespace, PodName: strings.TrimPrefix(p.Name, p.Namespace+"/")}
 		for _, k := range slices.Sorted(maps.Keys(p.Labels)) {
 			e.Labels = append(e.Labels, k+"="+p.Labels[k])
 		}

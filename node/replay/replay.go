@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sluice-net/sluice/control"
@@ -30,10 +31,13 @@ type Config struct {
 	Workers int    // 1 to 64
 	Seed    uint64 // of hashes and faults
 
-	Faults faults.Config // damage to the input; the zero value is none
+	Faults Faults // damage to the input; the zero value is none
 
 	Progress func(frames int64) // called now and then; may be nil
 }
+
+// Faults say which share of what ports receive is damaged, and how.
+type Faults = faults.Config
 
 // idleTurns is how many seconds the clock goes on, second by second, in a pause
 // of the captures and after their end: what waits for an answer is decided then.
@@ -129,16 +133,21 @@ func (r *run) checkPorts() error {
 	r.owners = owners{byMAC: map[packet.MAC]string{}, byIP: map[packet.Addr]string{}}
 	names, files := map[string]bool{}, map[string]string{}
 	var errs []error
+	split := slices.ContainsFunc(r.config.Inputs, func(in Input) bool { return in.Port == AnyPort })
 	for i := range r.config.Model.Ports {
 		p := &r.config.Model.Ports[i]
 		names[p.Name] = true
-		file := fileName(p.Name)
+		file := FileName(p.Name)
 		if other, taken := files[file]; taken && r.config.Out != "" {
 			errs = append(errs, fmt.Errorf("ports %q and %q would both write %s: rename one", other, p.Name, file))
 		}
 		files[file] = p.Name
 		for _, a := range p.Addresses {
-			r.owners.byMAC[packet.MAC(a.MAC)] = p.Name
+			mac := packet.MAC(a.MAC)
+			if other, owned := r.owners.byMAC[mac]; split && owned && other != p.Name {
+				errs = append(errs, fmt.Errorf("%w: ports %q and %q both own %s: give each its own capture with --in PORT=FILE instead of --in '*=FILE'", ErrInput, other, p.Name, a.MAC))
+			}
+			r.owners.byMAC[mac] = p.Name
 			if a.IP.IsValid() {
 				r.owners.byIP[packet.AddrFrom(a.IP)] = p.Name
 			}
@@ -155,8 +164,8 @@ func (r *run) checkPorts() error {
 	return errors.Join(errs...)
 }
 
-// fileName is the name of a port's capture.
-func fileName(port string) string { return strings.ReplaceAll(port, "/", ".") + ".pcap" }
+// FileName is the name of the capture that a port's frames are written to.
+func FileName(port string) string { return strings.ReplaceAll(port, "/", ".") + ".pcap" }
 
 // openPort makes the device of a port: a capture port whatever the
 // configuration says, since nothing here touches the machine.
@@ -164,7 +173,7 @@ func (r *run) openPort(p *control.Port) (dataplane.Port, error) {
 	one := &port{number: uint16(p.Number)}
 	config := pcap.Config{In: []pcap.Source{&one.queue}}
 	if r.config.Out != "" {
-		w, err := pcap.Create(filepath.Join(r.config.Out, fileName(p.Name)))
+		w, err := pcap.Create(filepath.Join(r.config.Out, FileName(p.Name)))
 		if err != nil {
 			return nil, err
 		}
