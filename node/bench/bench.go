@@ -62,11 +62,11 @@ func (c *Config) validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if len(c.Features) == 0 {
-		fault("features: want at least one of %s", names(Features))
+		fault("features: want at least one of %s", Names(Features))
 	}
 	for _, f := range c.Features {
 		if !slices.Contains(Features, f) {
-			fault("features: %q can't be measured by this version; it knows %s", f, names(Features))
+			fault("features: %q can't be measured by this version; it knows %s", f, Names(Features))
 		}
 	}
 	for _, n := range []struct {
@@ -91,14 +91,15 @@ func (c *Config) validate() error {
 }
 
 // FeatureNames lists the features that can be measured.
-func FeatureNames() string { return names(Features) }
+func FeatureNames() string { return Names(Features) }
 
-func names(all []Feature) string {
+// Names writes features as they are asked for.
+func Names(all []Feature) string {
 	var s []string
 	for _, f := range all {
 		s = append(s, string(f))
 	}
-	return strings.Join(s, ", ")
+	return strings.Join(s, ",")
 }
 
 // Result is what `bench -o json` prints.
@@ -293,7 +294,7 @@ func (b *bench) run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	r := &Result{
-		Workers: c.Workers, Flows: c.Flows, Features: names(c.Features), Frame: c.Frame, Drops: Drops{},
+		Workers: c.Workers, Flows: c.Flows, Features: Names(c.Features), Frame: c.Frame, Drops: Drops{},
 		NewSessionsPerSecond: float64(c.Flows) / first.wall.Seconds(),
 		TableBytes:           b.engine.Table().Memory(), MemoryPages: b.node.Arena().Pages(),
 	}

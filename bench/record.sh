@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# Measures the switch and writes what it finds to results.md, with the facts of
+# the machine. Rounds are interleaved, and medians are quoted, because machines are shared.
+#
+#   bench/record.sh [ROUNDS]     5 rounds by default, about ten minutes
+set -euo pipefail
+cd "$(dirname "$0")/.."
+rounds=${1:-5}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+CGO_ENABLED=0 go build -trimpath -o "$work/sluice" ./cmd/sluice
+
+# field FILE NAME: the median of a figure over all lines of results.
+field() {
+  grep -o "\"$2\":[0-9.e+-]*" "$1" | cut -d: -f2 | sort -g | awk '{v[NR]=$1} END {print v[int((NR+1)/2)]}'
+}
+
+measure() { # NAME ARGS…
+  local name=$1
+  shift
+  "$work/sluice" bench "$@" -o json >>"$work/$name.json"
+}
+
+flows="1 1000 100000 1000000"
+for round in $(seq "$rounds"); do
+  echo "round $round of $rounds" >&2
+  for f in $flows; do
+    for features in l2 l3 l2,l3; do
+      measure "$features-$f-1" --features "$features" --flows "$f" --duration 1s
+    done
+    [ "$f" = 1 ] || measure "l2,l3-$f-2" --flows "$f" --workers 2 --duration 1s
+  done
+  for bytes in 128 512 1514; do
+    measure "frame-$bytes" --flows 1000 --frame "$bytes" --duration 1s
+  done
+  measure new-1 --flows 500000 --new
+  for f in 1000 1000000; do
+    measure "stages-$f" --flows "$f" --stages --duration 1s
+  done
+  go test ./bench -run '^$' -bench PortsOnly -benchtime 1s | awk '/^BenchmarkPortsOnly/ {print "{\"ns\":" $3 "}"}' >>"$work/ports.json"
+done
+
+{
+  echo "# Results"
+  echo
+  echo "Made by \`bench/record.sh $rounds\`; medians of $rounds interleaved rounds of one second each. CPU time is that of the"
+  echo "workers' threads (getrusage), user and system. Receiving copies the frame into a buffer and sending frees it;"
+  echo "that alone costs $(field "$work/ports.json" ns) ns, the floor of every figure."
+  echo
+  echo "| fact | value |"
+  echo "|---|---|"
+  echo "| date | $(date -u +%F) |"
+  echo "| revision | $(git describe --always --dirty 2>/dev/null || echo unknown) |"
+  echo "| processor | $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), family $(sed -n 's/^cpu family[^:]*: //p' /proc/cpuinfo | head -1) model $(sed -n 's/^model[ \t]*: //p' /proc/cpuinfo | head -1) |"
+  echo "| CPUs | $(nproc)$(grep -q '^flags.* hypervisor' /proc/cpuinfo && echo ', virtual') |"
+  echo "| caches | $(lscpu 2>/dev/null | awk -F': *' '/^L[123]/ {printf "%s%s %s", s, $1, $2; s=", "}') |"
+  echo "| memory | $(awk '/MemTotal/ {print int($2/1048576)}' /proc/meminfo) GiB; transparent huge pages: $(sed 's/.*\[\(.*\)\].*/\1/' /sys/kernel/mm/transparent_hugepage/enabled) |"
+  echo "| kernel | $(uname -r) |"
+  echo "| Go | $(go env GOVERSION), GOAMD64=$(go env GOAMD64) |"
+  echo "| load at the end | $(cut -d' ' -f1-3 /proc/loadavg) |"
+  echo
+  echo "## 64-byte frames, one worker: CPU ns per packet"
+  echo
+  echo "| flows | l2 | l3 | l2,l3 mixed |"
+  echo "|---|---|---|---|"
+  for f in $flows; do
+    echo "| $f | $(field "$work/l2-$f-1.json" cpuNsPerPacket) | $(field "$work/l3-$f-1.json" cpuNsPerPacket) | $(field "$work/l2,l3-$f-1.json" cpuNsPerPacket) |"
+  done
+  echo
+  echo "## Workers (l2,l3 mixed): Mpps"
+  echo
+  echo "| flows | 1 worker | 2 workers | ratio |"
+  echo "|---|---|---|---|"
+  for f in 1000 100000 1000000; do
+    one=$(field "$work/l2,l3-$f-1.json" mpps) two=$(field "$work/l2,l3-$f-2.json" mpps)
+    echo "| $f | $one | $two | $(awk "BEGIN {printf \"%.2f\", $two/$one}") |"
+  done
+  echo
+  echo "## Frame sizes (l2,l3, 1,000 flows)"
+  echo
+  echo "| bytes | CPU ns per packet | Gbit/s, one worker |"
+  echo "|---|---|---|"
+  for bytes in 128 512 1514; do
+    m=$(field "$work/frame-$bytes.json" mpps)
+    echo "| $bytes | $(field "$work/frame-$bytes.json" cpuNsPerPacket) | $(awk "BEGIN {printf \"%.1f\", $m*$bytes*8/1000}") |"
+  done
+  echo
+  echo "## Where the time goes, stage by stage: ns per packet (l2,l3)"
+  echo
+  echo "Wall time, with the clock read after each stage of each vector, which itself costs about 6 ns per packet in all."
+  echo "\"receive, parse\" has the copy in it, \"send\" freeing the frames and the end of the worker's turn."
+  echo
+  echo "| stage | 1,000 flows | 1,000,000 flows |"
+  echo "|---|---|---|"
+  stage() { # FILE NAME: the median
+    grep -o "{\"stage\":\"$2\",\"nsPerPacket\":[0-9.e+-]*" "$1" | sed 's/.*://' | sort -g | awk '{v[NR]=$1} END {printf "%.1f", v[int((NR+1)/2)]}'
+  }
+  grep -o '"stage":"[^"]*"' "$work/stages-1000.json" | cut -d'"' -f4 | awk '!seen[$0]++' | while read -r name; do
+    echo "| $name | $(stage "$work/stages-1000.json" "$name") | $(stage "$work/stages-1000000.json" "$name") |"
+  done
+  echo
+  echo "## First packets"
+  echo
+  echo "$(field "$work/new-1.json" newSessionsPerSecond) new sessions per second on one worker (500,000 flows; each is looked up, decided, its session"
+  echo "made with both directions, and forwarded): $(field "$work/new-1.json" cpuNsPerPacket) CPU ns per packet."
+  echo
+  echo "## Vector latency (l2,l3, one worker)"
+  echo
+  echo "| flows | p50 | p99 |"
+  echo "|---|---|---|"
+  for f in $flows; do
+    echo "| $f | $(field "$work/l2,l3-$f-1.json" p50) ns | $(field "$work/l2,l3-$f-1.json" p99) ns |"
+  done
+} | awk '{
+  # Three digits say it all.
+  while (match($0, /[0-9]+\.[0-9][0-9]+/)) {
+    n = substr($0, RSTART, RLENGTH)
+    $0 = substr($0, 1, RSTART-1) sprintf("%.1f", n) "\001" substr($0, RSTART+RLENGTH)
+  }
+  gsub("\001", ""); print
+}' >bench/results.md
+echo "wrote bench/results.md" >&2
