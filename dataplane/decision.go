@@ -54,6 +54,14 @@ type Decision struct {
 // Done reports whether a decider has said what becomes of the frame.
 func (d *Decision) Done() bool { return d.outcome != undecided }
 
+// Dropped returns the reason if the decision is to drop the frame, else None.
+func (d *Decision) Dropped() packet.Reason {
+	if d.outcome == dropped {
+		return d.reason
+	}
+	return packet.None
+}
+
 // Forwarded reports whether a decider has said where the frame goes.
 func (d *Decision) Forwarded() bool { return d.outcome == forwarded }
 
@@ -129,8 +137,12 @@ func (w *Worker) decide(v *Vector, i int) {
 		Session: v.Entry[i], Translated: in.Key,
 		Uncached: !trackable,
 	}
-	for _, decider := range v.Snap.Deciders {
-		decider.Decide(d)
+	for s := range v.Snap.Deciders {
+		step := &v.Snap.Deciders[s]
+		step.Decider.Decide(d)
+		for _, t := range v.Snap.Taps {
+			t.AfterStep(d, step.Name)
+		}
 		if d.outcome > forwarded {
 			break
 		}

@@ -75,7 +75,7 @@ func newRig(t testing.TB, c rigConfig) *rig {
 func (r *rig) publish(d dataplane.Decider, edit func(*dataplane.Snapshot)) {
 	r.epoch++
 	s := &dataplane.Snapshot{
-		Epoch: r.epoch, Stages: allStages, Deciders: []dataplane.Decider{d},
+		Epoch: r.epoch, Stages: allStages, Deciders: []dataplane.Step{{Name: "test", Decider: d}},
 		Ports: make([]*dataplane.PortConfig, len(r.ports)),
 	}
 	for i, p := range r.ports {

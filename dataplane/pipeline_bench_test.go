@@ -40,6 +40,7 @@ func toPort2(r *rig, flags dataplane.HopFlags) dataplane.Decider {
 type noTap struct{}
 
 func (noTap) AfterStage(*dataplane.Worker, *dataplane.Vector, string)              {}
+func (noTap) AfterStep(*dataplane.Decision, string)                                {}
 func (noTap) Dropped(*dataplane.Worker, packet.Index, *packet.Info, packet.Reason) {}
 func (noTap) Sent(*dataplane.Worker, uint16, packet.Index)                         {}
 

@@ -12,7 +12,7 @@ type Snapshot struct {
 	Revision uint64 // of the configuration, for reports
 
 	Stages   []Stage     // the pipeline, in order
-	Deciders []Decider   // the decision, in order
+	Deciders []Step      // the decision, in order
 	Admit    []Admitter  // asked about each receiver of a flood
 	Refresh  []Refresher // told about live flows, every RefreshNs for each
 	Tickers  []Ticker    // called at the end of every turn
@@ -83,6 +83,12 @@ type Decider interface {
 	Decide(d *Decision)
 }
 
+// Step is a Decider with the name that traces give it.
+type Step struct {
+	Name    string
+	Decider Decider
+}
+
 // An Admitter says whether a port may receive a copy of a flooded frame; a Reason other than None
 // drops the copy. It does for floods what a Decider after the one that forwards does
 // for frames with one receiver.
@@ -106,6 +112,9 @@ type Ticker interface {
 type Tap interface {
 	// AfterStage sees the vector after each stage, before its drops are disposed of.
 	AfterStage(w *Worker, v *Vector, stage string)
+	// AfterStep sees a decision after each of its steps: what has been decided,
+	// translated and noted so far.
+	AfterStep(d *Decision, step string)
 	// Dropped sees a frame on its end, wherever that is. in is nil if the
 	// frame was not being processed (it waited somewhere, or a device refused it).
 	Dropped(w *Worker, b packet.Index, in *packet.Info, r packet.Reason)

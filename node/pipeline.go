@@ -25,10 +25,10 @@ func stages(s *route.State) []dataplane.Stage {
 }
 
 // deciders answer for first packets, and for packets after a change.
-func deciders(f *route.Forwarder) []dataplane.Decider {
-	return []dataplane.Decider{
-		f.Guard(),   // may this sender send this?
-		f.Local(),   // ARP, ND, the router's own addresses
-		f.Forward(), // bridge, route
+func deciders(f *route.Forwarder) []dataplane.Step {
+	return []dataplane.Step{
+		{Name: "guard", Decider: f.Guard()},     // may this sender send this?
+		{Name: "local", Decider: f.Local()},     // ARP, ND, the router's own addresses
+		{Name: "forward", Decider: f.Forward()}, // bridge, route
 	}
 }

@@ -85,6 +85,9 @@ func (g *stage) AfterStage(_ *dataplane.Worker, v *dataplane.Vector, name string
 	}
 }
 
+// AfterStep is of no interest.
+func (g *stage) AfterStep(*dataplane.Decision, string) {}
+
 // Dropped is of no interest: drops are counted by port.
 func (g *stage) Dropped(*dataplane.Worker, packet.Index, *packet.Info, packet.Reason) {}
 

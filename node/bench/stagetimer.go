@@ -60,6 +60,9 @@ func (m *workerTimes) add(name string, ns int64) {
 	m.ns[i] += ns
 }
 
+// AfterStep is of no interest.
+func (t *stageTimer) AfterStep(*dataplane.Decision, string) {}
+
 // Dropped is of no interest.
 func (t *stageTimer) Dropped(*dataplane.Worker, packet.Index, *packet.Info, packet.Reason) {}
 

@@ -69,6 +69,9 @@ func newOutput(dir string, r *run) (*output, error) {
 // AfterStage is of no interest here.
 func (o *output) AfterStage(*dataplane.Worker, *dataplane.Vector, string) {}
 
+// AfterStep is of no interest here.
+func (o *output) AfterStep(*dataplane.Decision, string) {}
+
 // Sent is of no interest here: ports write their own captures.
 func (o *output) Sent(*dataplane.Worker, uint16, packet.Index) {}
 
