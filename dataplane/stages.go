@@ -179,17 +179,21 @@ func (w *Worker) fits(v *Vector, i int, h *hopWords) bool {
 	if mtu == noMTU || h.flags()&HopFlood != 0 {
 		return true
 	}
-	meta := w.arena.Meta(v.Buf[i])
-	return SegmentLen(meta, &v.Info[i]) <= mtu
+	return SegmentLen(w.arena.Meta(v.Buf[i]), &v.Info[i], v.Frame(i)) <= mtu
 }
 
 // SegmentLen returns the length of the IP packet that goes over the wire: the
-// frame's own, or that of a super-frame's segments.
-func SegmentLen(meta *packet.Meta, in *packet.Info) uint32 {
+// frame's own, or that of a super-frame's segments. The transport header says how
+// long it is; a device's header length is a hint only (virtio 1.2 section 5.1.6.2).
+func SegmentLen(meta *packet.Meta, in *packet.Info, frame []byte) uint32 {
 	if meta.GSOType == packet.GSONone {
 		return in.IPLen
 	}
-	return uint32(meta.HdrLen) + uint32(meta.GSOSize) - uint32(in.L3)
+	transport := uint32(packet.UDPSize)
+	if tcp, ok := packet.AsTCP(frame[min(int(in.L4), len(frame)):]); ok && in.Proto == packet.ProtoTCP {
+		transport = uint32(tcp.HeaderLen())
+	}
+	return uint32(in.L4-in.L3) + transport + uint32(meta.GSOSize)
 }
 
 // track moves the sessions' states on and counts.

@@ -120,7 +120,7 @@ func (w *Worker) admits(v *Vector, i int, to *PortConfig) packet.Reason {
 	if in.Has(packet.ToBroadcast) {
 		limit = to.Storm.TxBroadcast
 	}
-	if to.MTU != 0 && in.IPLen > uint32(to.MTU) && SegmentLen(w.arena.Meta(v.Buf[i]), in) > uint32(to.MTU) {
+	if to.MTU != 0 && in.IPLen > uint32(to.MTU) && SegmentLen(w.arena.Meta(v.Buf[i]), in, v.Frame(i)) > uint32(to.MTU) {
 		return packet.FrameTooLong
 	}
 	for _, a := range v.Snap.Admit {

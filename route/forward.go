@@ -102,5 +102,5 @@ func tooLong(d *dataplane.Decision, mtu uint32) bool {
 	if n == 0 {
 		n = uint32(len(d.Frame())) - uint32(d.Info.L3)
 	}
-	return n > mtu && (d.Info.IPLen == 0 || dataplane.SegmentLen(d.Meta(), d.Info) > mtu)
+	return n > mtu && (d.Info.IPLen == 0 || dataplane.SegmentLen(d.Meta(), d.Info, d.Frame()) > mtu)
 }
