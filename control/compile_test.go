@@ -242,6 +242,7 @@ func TestCompileSite(t *testing.T) {
 	up := port(t, m, "uplink")
 	require.Equal(t, [3]int{-1, 0, 0}, [3]int{up.Segment, up.Router, up.Uplink})
 	require.Empty(t, up.Attachments)
+	require.Empty(t, up.Memberships)
 	router := m.Routers[0]
 	require.Equal(t, []Connected{
 		{demo.Subnets[0].Prefix, demo.Subnets[0].Gateway, 1}, {demo.Subnets[1].Prefix, demo.Subnets[1].Gateway, 1},
@@ -403,4 +404,50 @@ func TestTooManyPorts(t *testing.T) {
 	require.Contains(t, faults[0].Message, "65536 ports are too many")
 	m := compile(t, Input{Objects: list[1:]})
 	require.Equal(t, uint16(maxPorts), m.Ports[maxPorts-1].Number)
+}
+
+// A trunk's segments keep their own settings, where the port has none.
+func TestMemberships(t *testing.T) {
+	m := compile(t, Input{Objects: objects(t, `
+apiVersion: sluice.dev/v1
+kind: Segment
+metadata: {name: a}
+spec: {vlan: 10, unknownUnicastFlooding: false, security: {dhcpServerBlock: true}, macLearning: {limit: 7}}
+---
+apiVersion: sluice.dev/v1
+kind: Segment
+metadata: {name: b}
+spec: {vlan: 20, security: {raGuard: true}}
+---
+apiVersion: sluice.dev/v1
+kind: Port
+metadata: {name: trunk}
+spec: {vlan: {mode: trunk, native: 10, trunks: [{vlan: 10}, {vlan: 20}]}, security: {nonIPTrafficBlock: true}}
+---
+apiVersion: sluice.dev/v1
+kind: Port
+metadata: {name: own}
+spec: {segment: a, unknownUnicastFlooding: true, macLearning: {enabled: false}, security: {dhcpServerBlock: false}}
+---
+apiVersion: sluice.dev/v1
+kind: Port
+metadata: {name: uplink}
+spec: {addresses: [{mac: "02:00:00:00:00:01"}]}
+---
+apiVersion: sluice.dev/v1
+kind: Router
+metadata: {name: default}
+spec: {uplinks: [{port: uplink, addresses: [192.0.2.1/24]}]}
+`)})
+	learning := func(enabled bool, limit int) MACLearning {
+		return MACLearning{enabled, limit, false, 5 * time.Minute, 5, 3 * time.Minute}
+	}
+	require.Equal(t, []Membership{
+		{0, learning(true, 7), false, Security{BPDUFilter: true, DHCPServerBlock: true, NonIPTrafficBlock: true}},
+		{1, learning(true, 4096), true, Security{BPDUFilter: true, RAGuard: true, NonIPTrafficBlock: true}},
+	}, port(t, m, "trunk").Memberships, "each segment once, though VLAN 10 comes with and without a tag")
+	own := port(t, m, "own")
+	require.Equal(t, []Membership{{0, learning(false, 4096), true, Security{BPDUFilter: true}}}, own.Memberships)
+	require.Equal(t, own.Memberships[0].Security, own.Security)
+	require.False(t, port(t, m, "uplink").Guard, "the address of an uplink's port is the router's own: nobody is held to it")
 }

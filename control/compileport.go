@@ -44,6 +44,12 @@ func (c *compiler) collectPort(o *Object, p *api.Port) {
 		c.fault(o, "spec.segment", "the port is an uplink and can't be in a segment too", "of "+router.where())
 	case isUplink && plan.spec.VLAN != nil:
 		c.fault(o, "spec.vlan", "the port is an uplink and can't have VLANs", "of "+router.where())
+	case isUplink && plan.spec.Guard != nil && *plan.spec.Guard:
+		c.fault(o, "spec.guard", "the port is an uplink and can't be guarded: anybody may be behind it", "of "+router.where())
+	case isUplink && plan.spec.MACLearning != nil:
+		c.fault(o, "spec.macLearning", "the port is an uplink, where the router finds addresses by ARP and ND", "of "+router.where())
+	case isUplink && plan.spec.UnknownUnicastFlooding != nil:
+		c.fault(o, "spec.unknownUnicastFlooding", "the port is an uplink, where there is nobody to flood to", "of "+router.where())
 	case isUplink || o.Namespace == "":
 	case plan.segment == "" && (plan.spec.VLAN == nil || plan.spec.VLAN.Mode == api.VLANAccess && plan.spec.VLAN.Access == 0):
 		plan.segment, plan.asked = c.namespaceSegment(o.Namespace), ""
@@ -163,17 +169,38 @@ func (c *compiler) resolvePort(port *Port, p *portPlan, s *segmentPlan) {
 	if p.spec.MTU != 0 {
 		port.MTU = p.spec.MTU
 	}
-	port.MACLearning = of.MACLearning
-	if p.spec.MACLearning != nil {
-		port.MACLearning = resolveLearning(*p.spec.MACLearning)
-	}
-	port.UnknownUnicastFlooding = override(p.spec.UnknownUnicastFlooding, of.UnknownUnicastFlooding)
+	c.checkBPDUFilterAllow(p.object, p.spec.Security.BPDUFilterAllow)
+	own := p.membership(&of)
+	port.MACLearning, port.UnknownUnicastFlooding, port.Security = own.MACLearning, own.UnknownUnicastFlooding, own.Security
 	port.RateLimits = overrideRates(p.spec.RateLimits, of.RateLimits)
-	port.Security = overrideSecurity(p.spec.Security, of.Security)
-	port.Guard = override(p.spec.Guard, len(p.addresses) > 0 || p.pod)
+	seen := map[int]bool{}
+	for _, a := range port.Attachments {
+		if !seen[a.Segment] {
+			seen[a.Segment] = true
+			m := p.membership(&c.m.Segments[a.Segment])
+			m.Segment = a.Segment
+			port.Memberships = append(port.Memberships, m)
+		}
+	}
+	_, isUplink := c.uplinks[p.name]
+	port.Guard = override(p.spec.Guard, (len(p.addresses) > 0 && !isUplink) || p.pod)
 	if port.Guard && len(p.addresses) == 0 && !p.pod {
 		c.fault(p.object, "spec.guard", "the guard needs addresses to hold the port to", "give addresses, or guard: false")
 	}
+}
+
+// membership returns what of a segment's settings holds at the port; Segment is
+// left to the caller.
+func (p *portPlan) membership(of *Segment) Membership {
+	m := Membership{
+		MACLearning:            of.MACLearning,
+		UnknownUnicastFlooding: override(p.spec.UnknownUnicastFlooding, of.UnknownUnicastFlooding),
+		Security:               overrideSecurity(p.spec.Security, of.Security),
+	}
+	if p.spec.MACLearning != nil {
+		m.MACLearning = resolveLearning(*p.spec.MACLearning)
+	}
+	return m
 }
 
 func override[T any](given *T, inherited T) T {

@@ -238,11 +238,7 @@ func (c *compiler) resolveSegment(name string, s *segmentPlan) Segment {
 				didYouMean(s.spec.Router, append(sortedKeys(c.routerAt), api.RouterNone)))
 		}
 	}
-	for i, m := range s.spec.Security.BPDUFilterAllow {
-		if !m.IsMulticast() {
-			c.fault(s.object, fmt.Sprintf("spec.security.bpduFilterAllow[%d]", i), m.String()+" is no group address", "")
-		}
-	}
+	c.checkBPDUFilterAllow(s.object, s.spec.Security.BPDUFilterAllow)
 	return Segment{
 		Name: name, VNI: uint32(s.spec.VNI), VLAN: uint16(s.spec.VLAN), MTU: s.spec.MTU,
 		Router: router, Subnets: s.subnets,
@@ -251,6 +247,15 @@ func (c *compiler) resolveSegment(name string, s *segmentPlan) Segment {
 		NeighborSuppression:    *s.spec.NeighborSuppression,
 		RateLimits:             s.spec.RateLimits,
 		Security:               resolveSecurity(s.spec.Security),
+	}
+}
+
+// checkBPDUFilterAllow checks spec.security.bpduFilterAllow of a Segment or Port.
+func (c *compiler) checkBPDUFilterAllow(o *Object, allow []api.MAC) {
+	for i, m := range allow {
+		if !m.IsMulticast() {
+			c.fault(o, fmt.Sprintf("spec.security.bpduFilterAllow[%d]", i), m.String()+" is no group address", "")
+		}
 	}
 }
 

@@ -136,6 +136,9 @@ type Port struct {
 	// first. A frame toward a segment leaves with the tags of its first
 	// attachment. Empty for an uplink.
 	Attachments []Attachment `json:"attachments"`
+	// Memberships are the segments that the port is attached to, in the order of
+	// their first attachments. Empty for an uplink.
+	Memberships []Membership `json:"memberships"`
 	// OuterEtherType is that of the outer tag where there are two: 0x88a8 or
 	// 0x8100. 0 where no attachment has two.
 	OuterEtherType uint16 `json:"outerEtherType"`
@@ -145,8 +148,8 @@ type Port struct {
 	Device    Device    `json:"device"`
 	MTU       int       `json:"mtu"` // bytes of the IP packet
 
-	// What of the segment's settings holds at this port; valid also for a port
-	// without one, with the defaults.
+	// What of the own segment's settings holds at this port; of a port without
+	// one, of the defaults. A trunk's other segments have theirs in Memberships.
 	MACLearning            MACLearning    `json:"macLearning"`
 	UnknownUnicastFlooding bool           `json:"unknownUnicastFlooding"`
 	RateLimits             api.RateLimits `json:"rateLimits"`
@@ -158,6 +161,15 @@ type Attachment struct {
 	Outer   uint16 `json:"outer"`   // the only tag, or the outer of two; 0: untagged
 	Inner   uint16 `json:"inner"`   // 0: not two tags
 	Segment int    `json:"segment"` // index in Segments
+}
+
+// Membership is what of a segment's settings holds for its frames at a port: the
+// port's own where it has some, else the segment's.
+type Membership struct {
+	Segment                int         `json:"segment"` // index in Segments
+	MACLearning            MACLearning `json:"macLearning"`
+	UnknownUnicastFlooding bool        `json:"unknownUnicastFlooding"`
+	Security               Security    `json:"security"`
 }
 
 // Address is bound to a port.
