@@ -40,6 +40,9 @@ for round in $(seq "$rounds"); do
   go test ./bench -run '^$' -bench PortsOnly -benchtime 1s | awk '/^BenchmarkPortsOnly/ {print "{\"ns\":" $3 "}"}' >>"$work/ports.json"
 done
 
+echo "flow table, up to 10 million flows" >&2
+go test ./flowtable -run '^$' -bench '^Benchmark(Hit|Miss|Insert|Delete|Expire)$' -benchtime 300ms -timeout 30m >"$work/flowtable.txt"
+
 {
   echo "# Results"
   echo
@@ -102,6 +105,29 @@ done
   grep -o '"stage":"[^"]*"' "$work/stages-1000.json" | cut -d'"' -f4 | awk '!seen[$0]++' | while read -r name; do
     echo "| $name | $(stage "$work/stages-1000.json" "$name") | $(stage "$work/stages-1000000.json" "$name") |"
   done
+  echo
+  echo "## The flow table by itself: ns per packet or session"
+  echo
+  echo "One run, time that passed. A hit is hash, lookup and count in vectors of 64, in random order; insert and delete make and end a"
+  echo "session with both directions, delete with its record; the sweep is what expiry costs for each session there is."
+  echo
+  awk '
+    /^Benchmark/ {
+      parts = split($1, part, "/"); op = part[1]; sub("Benchmark", "", op); n = part[parts]; sub("flows=", "", n); sub(/-[0-9]+$/, "", n)
+      if (parts == 3) op = part[2]
+      for (i = 2; i < NF; i++) { if ($(i+1) == (parts == 3 ? "ns/session" : "ns/op")) ns[op, n] = $i; if ($(i+1) == "B/flow") bytes[n] = $i }
+    }
+    END {
+      split("1 1000 100000 1000000 10000000", size, " ")
+      print "| flows | hit | miss | insert | delete | sweep, none due | sweep, all due | bytes per flow |\n|---|---|---|---|---|---|---|---|"
+      for (k = 1; k <= 5; k++) {
+        n = size[k]
+        line = "| " n
+        split("Hit Miss Insert Delete nothing everything", ops, " ")
+        for (j = 1; j <= 6; j++) line = line " | " (((ops[j], n) in ns) ? sprintf("%.1f", ns[ops[j], n]) : "–")
+        print line " | " (n == 1 ? "–" : sprintf("%d", bytes[n])) " |"
+      }
+    }' "$work/flowtable.txt"
   echo
   echo "## First packets"
   echo
