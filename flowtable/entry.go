@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/sluice-net/sluice/internal/relaxed"
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -51,7 +52,7 @@ const (
 // The permit's words are written by StorePermit and read by the worker of the
 // direction; two ports of a segment may both claim to send the same flow, so
 // they are locked and read as below. The counters are single-writer: see
-// relaxed.go.
+// internal/relaxed.
 //
 // # Reading a permit
 //
@@ -179,16 +180,16 @@ func (e *Entry) Binding() Binding { return Binding{e.service.Load(), e.member.Lo
 // Count accounts a frame of size bytes, received at now. Only the worker that
 // polls this direction may call it.
 func (e *Entry) Count(size uint32, now int64) {
-	relaxedAdd(&e.packets, 1)
-	relaxedAdd(&e.bytes, uint64(size))
-	relaxedStore(&e.lastSeen, now)
+	relaxed.Add(&e.packets, 1)
+	relaxed.Add(&e.bytes, uint64(size))
+	relaxed.Store(&e.lastSeen, now)
 }
 
 // CountSome is Count for several frames at once, together size bytes long.
 func (e *Entry) CountSome(packets, size uint64, now int64) {
-	relaxedAdd(&e.packets, packets)
-	relaxedAdd(&e.bytes, size)
-	relaxedStore(&e.lastSeen, now)
+	relaxed.Add(&e.packets, packets)
+	relaxed.Add(&e.bytes, size)
+	relaxed.Store(&e.lastSeen, now)
 }
 
 // Counters returns the packets and bytes so far.
@@ -207,18 +208,18 @@ func (e *Entry) StorePermit(p *Permit, link0, link1 uint64) bool {
 	if old == linkTaken || !e.link1.CompareAndSwap(old, linkTaken) {
 		return false
 	}
-	relaxedStore64(&e.link0, link0)
-	relaxedStore64(&e.hop, uint64(p.Hop)|uint64(p.HopGen)<<32)
+	relaxed.Store(&e.link0, link0)
+	relaxed.Store(&e.hop, uint64(p.Hop)|uint64(p.HopGen)<<32)
 	for {
 		f := e.flags.Load()
 		if e.flags.CompareAndSwap(f, f&tableFlags|p.Flags&^tableFlags) {
 			break
 		}
 	}
-	relaxedStore32(&e.egressRule, p.EgressRule)
-	relaxedStore32(&e.ingressRule, p.IngressRule)
-	relaxedStore32(&e.meters, p.Meters)
-	relaxedStore32(&e.mirrors, p.Mirrors)
+	relaxed.Store(&e.egressRule, p.EgressRule)
+	relaxed.Store(&e.ingressRule, p.IngressRule)
+	relaxed.Store(&e.meters, p.Meters)
+	relaxed.Store(&e.mirrors, p.Mirrors)
 	e.epoch.Store(p.Epoch)
 	version := (old + 1<<48) & linkVersion
 	e.link1.Store(link1&^linkVersion | version | LinkValid)

@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/sluice-net/sluice/internal/relaxed"
 )
 
 // Queues of sessions that are to be evicted before others. queueTCP to
@@ -67,7 +69,7 @@ func (q *queue) slot(position uint64) *uint32 {
 	return (*uint32)(unsafe.Add(q.slots, position%q.size*4))
 }
 
-func (q *queue) put(position uint64, n uint32) { relaxedStore32(q.slot(position), n) }
+func (q *queue) put(position uint64, n uint32) { relaxed.Store(q.slot(position), n) }
 
 // first returns the session at the head of queue i and its control word, or 0
 // if there is none. It clears away at most atOnce stale positions.

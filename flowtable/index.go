@@ -6,6 +6,9 @@ import (
 	"runtime"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/sluice-net/sluice/internal/relaxed"
+	"github.com/sluice-net/sluice/packet"
 )
 
 const (
@@ -76,7 +79,7 @@ type Index struct {
 	mask    uint64
 	shift   uint8  // 64 minus the bits of mask: a hash's high bits number its first bucket
 	mult    uint64 // odd; spreads a fingerprint over the buckets
-	mem     memory
+	mem     packet.Mapping
 }
 
 type bucket struct {
@@ -111,11 +114,11 @@ func (x *Index) init(capacity int, seed uint64, prefault bool) error {
 	if capacity < 1 || n > maxBuckets {
 		return fmt.Errorf("index of %d elements: capacity must be 1 to %d", capacity, maxBuckets/100*slotsPerBucket*maxLoad)
 	}
-	mem, err := newMemory(n*lineSize, prefault)
+	mem, err := packet.Map(n*lineSize, prefault)
 	if err != nil {
 		return fmt.Errorf("map index of %d MiB: %w", n*lineSize>>20, err)
 	}
-	*x = Index{buckets: mem.base, mask: uint64(n - 1), shift: uint8(65 - bits.Len(uint(n))), mult: splitMix(&seed) | 1, mem: mem}
+	*x = Index{buckets: mem.Base(), mask: uint64(n - 1), shift: uint8(65 - bits.Len(uint(n))), mult: splitMix(&seed) | 1, mem: mem}
 	return nil
 }
 
@@ -131,7 +134,7 @@ func bucketsFor(capacity int) int {
 // Close returns the memory. No method may be called any more.
 func (x *Index) Close() error {
 	x.buckets = nil
-	return x.mem.close()
+	return x.mem.Close()
 }
 
 // Slots returns the number of slots; the load is the number of elements over it.
@@ -291,7 +294,7 @@ func (b *bucket) put(fp uint64, id uint32) bool {
 		return false
 	}
 	slot := slotOf(m)
-	relaxedStore32(&b.id[slot], id)
+	relaxed.Store(&b.id[slot], id)
 	b.set(slot, fp)
 	return true
 }

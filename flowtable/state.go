@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/sluice-net/sluice/internal/relaxed"
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -155,7 +156,7 @@ func newTracker(t *Timers, strict bool) tracker {
 //	24  half[1]    written by the worker that polls the reply direction
 //	40  word       changed by compare and swap, only when the state changes
 //	44  pending    written by the original direction
-//	48  generation, table   the table's
+//	48  table      the table's
 //
 // So a packet in the middle of a connection costs plain loads and stores: what
 // a direction tells (how far it has sent, acknowledged, and opened its window)
@@ -168,13 +169,12 @@ type session struct {
 	word    atomic.Uint32 // State 7..0 | kind 15..8 | protocol's bits 31..16
 	pending atomic.Uint32 // TCP: see tcp.go; valid iff the original half has halfPending
 
-	generation atomic.Uint32 // of the record; the table's
-	_          uint32
-	table      uint64 // the table's
+	table uint64 // the table's
+	_     uint64
 }
 
 // half is one direction's share of a session: two words, each written whole by
-// relaxedStore64 and read by atomic load, so that what the peer sees of one word
+// relaxed.Store and read by atomic load, so that what the peer sees of one word
 // is consistent. What they hold is the protocol's business.
 type half struct{ a, b uint64 }
 
@@ -184,8 +184,8 @@ func (h *half) load() half {
 
 // store is for the worker that polls the direction.
 func (h *half) store(v half) {
-	relaxedStore64(&h.a, v.a)
-	relaxedStore64(&h.b, v.b)
+	relaxed.Store(&h.a, v.a)
+	relaxed.Store(&h.b, v.b)
 }
 
 const sessionSize = 64
@@ -251,7 +251,7 @@ func (s *session) begin(t *tracker, in *packet.Info, frame []byte, now int64) pa
 	if wordState(word) == StateNew {
 		return packet.SessionInvalid
 	}
-	relaxedStore(&s.start, now)
+	relaxed.Store(&s.start, now)
 	for d := range s.half {
 		s.half[d].store(halves[d])
 	}

@@ -66,7 +66,8 @@ type Table struct {
 	workers []*Worker
 	sources *sources // nil if there is no limit per source
 	queues  [numQueues]queue
-	mem     []memory
+	mem     []packet.Mapping
+	size    int      // bytes asked for of mem
 	freeIDs chan int // participants' places that readers may take
 
 	pool   pool
@@ -166,12 +167,13 @@ func (t *Table) alloc(size int, err error) (unsafe.Pointer, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := newMemory(size, t.cfg.Prefault)
+	m, err := packet.Map(size, t.cfg.Prefault)
 	if err != nil {
 		return nil, err
 	}
 	t.mem = append(t.mem, m)
-	return m.base, nil
+	t.size += size
+	return m.Base(), nil
 }
 
 // Close returns the memory. Nobody may use the table, its workers, or a
@@ -182,7 +184,7 @@ func (t *Table) Close() error {
 		errs = append(errs, t.index.Close())
 	}
 	for i := range t.mem {
-		errs = append(errs, t.mem[i].close())
+		errs = append(errs, t.mem[i].Close())
 	}
 	t.mem, t.entries, t.records, t.due = nil, nil, nil, nil
 	return errors.Join(errs...)
@@ -191,11 +193,7 @@ func (t *Table) Close() error {
 // Memory returns the size of the table in bytes, records that wait for export
 // not included.
 func (t *Table) Memory() int {
-	size := t.index.Memory()
-	for i := range t.mem {
-		size += t.mem[i].size
-	}
-	return size
+	return t.index.Memory() + t.size
 }
 
 // Config returns the configuration with defaults filled in.

@@ -3,6 +3,7 @@ package flowtable
 import (
 	"sync/atomic"
 
+	"github.com/sluice-net/sluice/internal/relaxed"
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -88,7 +89,7 @@ func (w *Worker) Create(original, reply packet.Key, in *packet.Info, frame []byt
 		}
 	}
 	t.setBase(now)
-	relaxedStore32(t.deadline(n), t.tickOf(now+s.timeout(&t.tracker)))
+	relaxed.Store(t.deadline(n), t.tickOf(now+s.timeout(&t.tracker)))
 
 	if existing, what := w.insert(id, &keys, &hashes); what != Inserted {
 		if what == Full {
@@ -102,7 +103,7 @@ func (w *Worker) Create(original, reply packet.Key, in *packet.Info, frame []byt
 	if q != noQueue {
 		t.queues[q].put(position, n)
 	}
-	relaxedAdd(&w.created, 1)
+	relaxed.Add(&w.created, 1)
 	return id, true, packet.None
 }
 
@@ -155,7 +156,7 @@ func (w *Worker) insert(id ID, keys *[2]packet.Key, hashes *[2]uint64) (existing
 	for !s.swapControl(c, c.withPhase(phaseEnded).withReason(neverBegan)) {
 		c = s.control()
 	}
-	relaxedStore32(t.deadline(n), 0)
+	relaxed.Store(t.deadline(n), 0)
 	t.dismiss(&keys[Original], c.class(), c.family())
 	if done == 0 {
 		w.putFree(n) // nobody has seen it
@@ -283,14 +284,14 @@ func (w *Worker) end(n uint32, why EndReason, now int64) bool {
 	original, reply := t.Entry(id), t.Entry(id|1)
 	hashes := [2]uint64{t.Hash(&original.Key), t.Hash(&reply.Key)}
 	t.index.touch(&hashes)
-	relaxedStore32(t.deadline(n), 0)
+	relaxed.Store(t.deadline(n), 0)
 	t.index.Remove(hashes[Original], uint32(id))
 	if original.Key != reply.Key {
 		t.index.Remove(hashes[Reply], uint32(id|1))
 	}
 	original.aux.Store(uint64(now))
 	t.dismiss(&original.Key, c.class(), c.family())
-	relaxedAdd(&w.ended[why], 1)
+	relaxed.Add(&w.ended[why], 1)
 	w.retire(n)
 	return true
 }

@@ -116,7 +116,7 @@ func NewArena(cfg ArenaConfig) (*Arena, error) {
 		return nil, fmt.Errorf("map %d bytes for the packet arena: %w", frames+metas, err)
 	}
 	a := &Arena{
-		base: unsafe.Pointer(unsafe.SliceData(m.mem)), mapping: m, cfg: cfg,
+		base: m.Base(), mapping: m, cfg: cfg,
 		n: uint32(cfg.Buffers), supers: uint32(cfg.Supers),
 		superSize: uint32(cfg.SuperSize),
 		superBase: uint32(cfg.Buffers) * uint32(cfg.BufferSize-cfg.SuperSize),

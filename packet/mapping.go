@@ -21,15 +21,19 @@ const (
 
 // Mapping is page-aligned zeroed memory outside the Go heap: for tables and
 // frames that the garbage collector must neither scan nor count. What lies in
-// it has no pointers to the heap.
+// it has no pointers to the heap. Random access to gigabytes on 4 KiB pages would
+// pay for a TLB miss with every cache line, so large ones lie on huge pages.
 type Mapping struct {
 	mem    []byte // usable part
 	mapped []byte // whole, as syscall.Munmap wants it back
 	kind   pageKind
 }
 
-// Bytes returns the memory, until Close.
+// Bytes returns the memory, until Close: what was asked for, rounded up to whole pages.
 func (m *Mapping) Bytes() []byte { return m.mem }
+
+// Base returns the memory's address: the start of a page, and so of a cache line.
+func (m *Mapping) Base() unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(m.mem)) }
 
 type pageKind uint8
 
@@ -111,7 +115,7 @@ func (m *Mapping) Pages() string {
 		if err != nil || len(m.mem) == 0 {
 			return "4k"
 		}
-		at := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(m.mem))))
+		at := uint64(uintptr(m.Base()))
 		if huge := min(anonHugeBytes(string(smaps), at), len(m.mem)); huge > 0 {
 			return fmt.Sprintf("thp %d of %d MiB", huge>>20, len(m.mem)>>20)
 		}

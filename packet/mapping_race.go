@@ -7,7 +7,7 @@ import "unsafe"
 const pageSize = 4096
 
 // Mapping under the race detector is Go memory: the detector does not watch
-// mapped pages, and two owners of a buffer are the race most worth finding.
+// mapped pages, neither for races nor for the order that atomics establish.
 type Mapping struct {
 	mem []byte
 }
@@ -21,6 +21,9 @@ func Map(size int, _ bool) (Mapping, error) {
 
 // Bytes returns the memory.
 func (m *Mapping) Bytes() []byte { return m.mem }
+
+// Base returns the memory's address: the start of a page, and so of a cache line.
+func (m *Mapping) Base() unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(m.mem)) }
 
 // Close lets the memory go.
 func (m *Mapping) Close() error {

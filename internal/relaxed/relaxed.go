@@ -1,7 +1,8 @@
 //go:build !race
 
 // Package relaxed writes words that one goroutine owns and others read with
-// atomic loads: counters of the packet path.
+// atomic loads: counters of the packet path, and what sessions and flow entries
+// say of themselves.
 //
 // Words are written whole (Go memory model, "Implementation Restrictions for
 // Programs Containing Data Races": a read of a word-sized location observes a
@@ -11,8 +12,11 @@
 // store, so in race builds these are atomic.
 package relaxed
 
+// Word is what the processor writes whole.
+type Word interface{ uint32 | uint64 | int64 }
+
 // Add adds n to a counter that only the calling goroutine writes.
-func Add(p *uint64, n uint64) { *p += n }
+func Add[W Word](p *W, n W) { *p += n }
 
 // Store replaces a value that only the calling goroutine writes.
-func Store(p *uint64, v uint64) { *p = v }
+func Store[W Word](p *W, v W) { *p = v }
