@@ -51,36 +51,48 @@ func TestPermits(t *testing.T) {
 		{why: "a second packet of a flow is not decided again", frame: udpText},
 		{why: "another flow is", frame: "udp 10.0.0.1:10 > 10.0.0.2:53", again: true},
 		{why: "another length makes no difference", frame: "udp 10.0.0.1:9 > 10.0.0.2:53 len 900"},
-		{why: "a new epoch asks for the permit again", frame: udpText, again: true,
-			change: func(w *world) { w.publish(w.asked, nil) }},
-		{why: "a hop that has changed asks again", frame: udpText, again: true,
+		{
+			why: "a new epoch asks for the permit again", frame: udpText, again: true,
+			change: func(w *world) { w.publish(w.asked, nil) },
+		},
+		{
+			why: "a hop that has changed asks again", frame: udpText, again: true,
 			change: func(w *world) {
 				w.gen = w.hops.Set(w.hop, dataplane.Hop{Port: 2, Zone: testZone, MTU: 1000})
-			}},
+			},
+		},
 		{why: "a permit is for the destination MAC it was given for", frame: udpText + " eth 0a:58:0a:00:00:01 > 02:00:00:00:00:99", again: true},
 		{why: "a permit is for the source MAC it was given for", frame: udpText + " eth 02:00:00:00:00:99 > 0a:58:0a:00:00:02", again: true},
-		{why: "a packet longer than the hop's MTU is decided each time", frame: "udp 10.0.0.1:9 > 10.0.0.2:53 len 1000", again: true,
+		{
+			why: "a packet longer than the hop's MTU is decided each time", frame: "udp 10.0.0.1:9 > 10.0.0.2:53 len 1000", again: true,
 			change: func(w *world) {
 				w.gen = w.hops.Set(w.hop, dataplane.Hop{Port: 2, Zone: testZone, MTU: 1000})
 				w.send(1, udpText)
 				w.asked.n = 1
-			}},
+			},
+		},
 		{why: "a TTL of 1 does not matter to a bridged frame", frame: udpText + " ttl 1"},
-		{why: "a TTL of 1 is decided where it is routed", frame: udpText + " ttl 1", again: true,
+		{
+			why: "a TTL of 1 is decided where it is routed", frame: udpText + " ttl 1", again: true,
 			change: func(w *world) {
 				w.gen = w.hops.Set(w.hop, dataplane.Hop{Port: 2, Zone: testZone, Flags: dataplane.HopRouted})
 				w.send(1, udpText)
 				w.asked.n = 1
-			}},
+			},
+		},
 		{why: "a wrong header checksum does not matter to a bridged frame", frame: udpText + " badipcsum"},
-		{why: "a wrong header checksum is decided where it is routed", frame: udpText + " badipcsum", again: true,
+		{
+			why: "a wrong header checksum is decided where it is routed", frame: udpText + " badipcsum", again: true,
 			change: func(w *world) {
 				w.gen = w.hops.Set(w.hop, dataplane.Hop{Port: 2, Zone: testZone, Flags: dataplane.HopRouted})
 				w.send(1, udpText)
 				w.asked.n = 1
-			}},
-		{why: "frames without sessions are decided each time", before: "ether type 0x88b5 len 46 eth 02:00:00:00:00:01 > 02:00:00:00:00:02",
-			frame: "ether type 0x88b5 len 46 eth 02:00:00:00:00:01 > 02:00:00:00:00:02", again: true},
+			},
+		},
+		{
+			why: "frames without sessions are decided each time", before: "ether type 0x88b5 len 46 eth 02:00:00:00:00:01 > 02:00:00:00:00:02",
+			frame: "ether type 0x88b5 len 46 eth 02:00:00:00:00:01 > 02:00:00:00:00:02", again: true,
+		},
 	} {
 		t.Run(row.why, func(t *testing.T) {
 			w := &world{rig: newRig(t, rigConfig{ports: memPorts(2), debug: true})}
@@ -137,20 +149,41 @@ func TestOutcomes(t *testing.T) {
 		ledger dataplane.Ledger
 		drops  map[string]uint64
 	}{
-		{"a decider drops for a reason", func(d *dataplane.Decision) { d.Drop(packet.PolicyDenied) },
-			dataplane.Ledger{Received: 1, Dropped: 1}, map[string]uint64{"POLICY_DENIED": 1}},
-		{"a frame for the switch is consumed", func(d *dataplane.Decision) { d.Consume() },
-			dataplane.Ledger{Received: 1, Consumed: 1}, map[string]uint64{}},
-		{"a frame nobody decides about is dropped all the same", func(*dataplane.Decision) {},
-			dataplane.Ledger{Received: 1, Dropped: 1}, map[string]uint64{"NO_DESTINATION": 1}},
-		{"a hop that is gone is no destination", func(d *dataplane.Decision) { d.Forward(99, 1) },
-			dataplane.Ledger{Received: 1, Dropped: 1}, map[string]uint64{"NO_DESTINATION": 1}},
-		{"a hop beyond the table is no destination", func(d *dataplane.Decision) { d.Forward(1<<31, 1) },
-			dataplane.Ledger{Received: 1, Dropped: 1}, map[string]uint64{"NO_DESTINATION": 1}},
-		{"a flood list that does not exist has no receivers", func(d *dataplane.Decision) { d.Flood(5) },
-			dataplane.Ledger{Received: 1, Dropped: 1}, map[string]uint64{"NO_DESTINATION": 1}},
-		{"a flood goes to all ports but the one it came from", func(d *dataplane.Decision) { d.Flood(0) },
-			dataplane.Ledger{Received: 1, Replicated: 1, Transmitted: 2}, map[string]uint64{}},
+		{
+			"a decider drops for a reason", func(d *dataplane.Decision) { d.Drop(packet.PolicyDenied) },
+			dataplane.Ledger{Received: 1, Dropped: 1},
+			map[string]uint64{"POLICY_DENIED": 1},
+		},
+		{
+			"a frame for the switch is consumed", func(d *dataplane.Decision) { d.Consume() },
+			dataplane.Ledger{Received: 1, Consumed: 1},
+			map[string]uint64{},
+		},
+		{
+			"a frame nobody decides about is dropped all the same", func(*dataplane.Decision) {},
+			dataplane.Ledger{Received: 1, Dropped: 1},
+			map[string]uint64{"NO_DESTINATION": 1},
+		},
+		{
+			"a hop that is gone is no destination", func(d *dataplane.Decision) { d.Forward(99, 1) },
+			dataplane.Ledger{Received: 1, Dropped: 1},
+			map[string]uint64{"NO_DESTINATION": 1},
+		},
+		{
+			"a hop beyond the table is no destination", func(d *dataplane.Decision) { d.Forward(1<<31, 1) },
+			dataplane.Ledger{Received: 1, Dropped: 1},
+			map[string]uint64{"NO_DESTINATION": 1},
+		},
+		{
+			"a flood list that does not exist has no receivers", func(d *dataplane.Decision) { d.Flood(5) },
+			dataplane.Ledger{Received: 1, Dropped: 1},
+			map[string]uint64{"NO_DESTINATION": 1},
+		},
+		{
+			"a flood goes to all ports but the one it came from", func(d *dataplane.Decision) { d.Flood(0) },
+			dataplane.Ledger{Received: 1, Replicated: 1, Transmitted: 2},
+			map[string]uint64{},
+		},
 		{"an answer is a frame more", func(d *dataplane.Decision) {
 			b, f := d.W.Generate(64, d.In.Number)
 			copy(f, d.Frame())
@@ -431,11 +464,8 @@ func TestBatchesAreInvisible(t *testing.T) {
 			}
 			d.Forward(hop, gen)
 		}), func(s *dataplane.Snapshot) { s.Floods = [][]dataplane.FloodTarget{{{Port: 1}, {Port: 2}, {Port: 3}}} })
-		for len(frames) > 0 && batch > 0 {
-			for n := 0; n < len(frames); n += batch {
-				r.send(1, frames[n:min(n+batch, len(frames))]...)
-			}
-			break
+		for n := 0; n < len(frames); n += batch {
+			r.send(1, frames[n:min(n+batch, len(frames))]...)
 		}
 		r.now += 20e9
 		r.step()

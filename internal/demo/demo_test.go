@@ -10,26 +10,33 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/internal/frametext"
 	"github.com/sluice-net/sluice/node/replay"
 )
 
 const config = "../../examples/demo.yaml"
 
-// replayed replays the scenes.
-func replayed(t *testing.T, play []scene, workers int) *results {
+// replayInto replays the scenes and writes the results to dir.
+func replayInto(t *testing.T, dir string, play []scene, workers int) *control.Model {
 	t.Helper()
-	dir := t.TempDir()
-	capture := filepath.Join(dir, "demo.pcap")
+	capture := filepath.Join(t.TempDir(), "demo.pcap")
 	require.NoError(t, writeCapture(capture, play))
 	model, err := load(config)
 	require.NoError(t, err)
 	_, err = replay.Run(context.Background(), replay.Config{
 		Model: model, Inputs: []replay.Input{{Port: replay.AnyPort, File: capture}},
-		Out: filepath.Join(dir, "results"), Workers: workers, Seed: 1,
+		Out: dir, Workers: workers, Seed: 1,
 	})
 	require.NoError(t, err)
-	r, err := readResults(filepath.Join(dir, "results"), model)
+	return model
+}
+
+// replayed replays the scenes.
+func replayed(t *testing.T, play []scene, workers int) *results {
+	t.Helper()
+	dir := t.TempDir()
+	r, err := readResults(dir, replayInto(t, dir, play, workers))
 	require.NoError(t, err)
 	return r
 }
