@@ -145,7 +145,14 @@ func routeRouter(m *control.Model, r *control.Router) route.Router {
 	}
 	// The uplinks' gateways are among the routes.
 	for _, s := range r.Routes {
-		out.Routes = append(out.Routes, route.Static{Prefix: s.Prefix, Via: s.Via, Blackhole: s.Blackhole})
+		x := route.Static{Prefix: s.Prefix, Via: s.Via, Blackhole: s.Blackhole}
+		switch {
+		case s.Segment >= 0:
+			x.Zone = packet.Zone(m.Segments[s.Segment].Zone)
+		case s.Uplink >= 0:
+			x.Zone = packet.Zone(r.Uplinks[s.Uplink].Zone)
+		}
+		out.Routes = append(out.Routes, x)
 	}
 	return out
 }

@@ -107,6 +107,7 @@ type Uplink struct {
 // Static is a route given by configuration.
 type Static struct {
 	Prefix    netip.Prefix
-	Via       netip.Addr // on a connected network; invalid with Blackhole
+	Via       netip.Addr  // the next hop; invalid with Blackhole
+	Zone      packet.Zone // where Via is: of a segment or uplink; 0: on the connected network that holds it
 	Blackhole bool
 }

@@ -194,8 +194,15 @@ func (f *Forwarder) addStatic(router int, s Static) error {
 	}
 	on, bits := -1, -1
 	for i := range f.segments {
-		if f.segments[i].router != router {
+		seg := &f.segments[i]
+		if seg.router != router {
 			continue
+		}
+		if s.Zone == seg.zone {
+			on, bits = i, via.BitLen()+1 // a link-local address does not say by itself
+			if seg.owns(packet.AddrFrom(via)) {
+				return fmt.Errorf("next hop %s is the router itself", via)
+			}
 		}
 		for _, n := range f.networks[i] {
 			if n.router == via {
