@@ -17,6 +17,7 @@ import (
 
 	"github.com/sluice-net/sluice/internal/frametext"
 	"github.com/sluice-net/sluice/packet"
+	"github.com/sluice-net/sluice/port/mem"
 )
 
 // scenario is a file of testdata/scenarios.
@@ -70,7 +71,7 @@ type line struct {
 	repeat int
 	port   string
 	rest   string
-	frames [][]byte // opIn, opWith
+	frames []mem.Frame // opIn, opWith
 	wait   time.Duration
 	count  int // of a state
 	got    int // by the last run
@@ -218,16 +219,52 @@ func isReason(name string) bool {
 	return false
 }
 
-// frames reads the frames of a line.
-func (s *scenario) frames(l *line) (list [][]byte, err error) {
-	for i := range l.repeat {
-		f, err := frametext.Parse(s.expand(l.rest, i))
-		if err != nil {
+// frames reads the frames of a line: the queue and the size of segments stand
+// before the frame, if they are not the usual.
+func (s *scenario) frames(l *line) (list []mem.Frame, err error) {
+	words := strings.Fields(l.rest)
+	values := map[string]int{"queue": 0, "gso": 0}
+	for len(words) > 2 {
+		if _, known := values[words[0]]; !known {
+			break
+		}
+		if values[words[0]], err = strconv.Atoi(words[1]); err != nil {
 			return nil, err
+		}
+		words = words[2:]
+	}
+	for i := range l.repeat {
+		f := mem.Frame{Queue: values["queue"]}
+		if f.Data, err = frametext.Parse(s.expand(strings.Join(words, " "), i)); err != nil {
+			return nil, err
+		}
+		if slices.Contains(words, "partial") {
+			offload(&f, values["gso"])
 		}
 		list = append(list, f)
 	}
 	return list, nil
+}
+
+// offload sets what a device with offloads says of a frame whose transport checksum is
+// to be completed, and which is to be cut into segments of some bytes, if not 0.
+func offload(f *mem.Frame, segment int) {
+	var in packet.Info
+	packet.Parse(f.Data, &in)
+	m := &f.Meta
+	m.CsumPartial, m.CsumStart, m.CsumOffset = true, in.L4, 6
+	kind := uint8(packet.GSOUDP)
+	header := in.L4 + packet.UDPSize
+	if in.Proto == packet.ProtoTCP {
+		m.CsumOffset, kind = 16, packet.GSOTCPv4
+		header = in.L4 + uint16(f.Data[in.L4+12]>>4)*4
+		if in.Has(packet.IsIPv6) {
+			kind = packet.GSOTCPv6
+		}
+	}
+	if segment != 0 {
+		m.GSOType, m.GSOSize, m.HdrLen = kind, uint16(segment), header
+	}
 }
 
 // expand replaces names, and $n by the number of the repetition, from 1.

@@ -169,7 +169,7 @@ func (g *stage) stimulate(l *line) {
 		device := g.devices[l.port]
 		require.NotNil(g.t, device, "%s:%d: there is no port %s", g.s.path, l.number, l.port)
 		for _, f := range l.frames {
-			device.Inject(f)
+			device.InjectFrame(f)
 		}
 		if l.op == opIn {
 			g.turn()
