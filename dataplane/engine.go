@@ -13,13 +13,16 @@ import (
 
 // Config makes an Engine. All fields are required.
 type Config struct {
-	Workers   int // 1 to 64
+	Workers   int // 1 to MaxWorkers
 	Ports     int // largest port number
 	Arena     *packet.Arena
 	Table     *flowtable.Table // made for as many workers
 	Fragments *flowtable.Fragments
 	Hops      *HopTable
 }
+
+// MaxWorkers is the largest number of workers.
+const MaxWorkers = 256
 
 // Engine is the data plane: workers around a flow table, driven by snapshots.
 type Engine struct {
@@ -36,8 +39,8 @@ type Engine struct {
 // New makes an engine with an empty snapshot; nothing runs yet.
 func New(c Config) (*Engine, error) {
 	var faults []error
-	if c.Workers < 1 || c.Workers > 64 {
-		faults = append(faults, fmt.Errorf("workers: %d is not between 1 and 64", c.Workers))
+	if c.Workers < 1 || c.Workers > MaxWorkers {
+		faults = append(faults, fmt.Errorf("workers: %d is not between 1 and %d", c.Workers, MaxWorkers))
 	}
 	if c.Ports < 1 || c.Ports > 1<<16-1 {
 		faults = append(faults, fmt.Errorf("ports: %d is not between 1 and 65535", c.Ports))

@@ -403,8 +403,8 @@ func TestPublishRefuses(t *testing.T) {
 	require.ErrorContains(t, r.engine.Publish(&dataplane.Snapshot{Epoch: 1}), "epoch 1 is in force")
 	require.ErrorContains(t, r.engine.Publish(&dataplane.Snapshot{Epoch: 2, Ports: make([]*dataplane.PortConfig, 100)}), "beyond 64")
 	require.ErrorContains(t, r.engine.Publish(&dataplane.Snapshot{Epoch: 2, Ports: []*dataplane.PortConfig{nil, {Number: 3, Name: "x"}}}), "number 3 in place 1")
-	_, err := dataplane.New(dataplane.Config{Workers: 65})
-	require.ErrorContains(t, err, "workers: 65")
+	_, err := dataplane.New(dataplane.Config{Workers: 257})
+	require.ErrorContains(t, err, "workers: 257")
 	require.ErrorContains(t, err, "ports: 0")
 	require.ErrorContains(t, err, "arena")
 }
