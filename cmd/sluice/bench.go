@@ -33,9 +33,7 @@ they are sent. Sessions are set up before the clock starts; with --new, setting
 them up is what is measured.
 
 On a shared machine believe cpu-ns/packet (the workers' threads, getrusage)
-rather than Mpps.
-
-` + exitHelp,
+rather than Mpps.`,
 		Example: `  sluice bench --features l2,l3 --flows 1000000 --workers 2 -o json
   sluice bench --features l3 --stages`,
 		Args: cobra.NoArgs,
@@ -49,18 +47,24 @@ rather than Mpps.
 			for _, f := range strings.Split(features, ",") {
 				c.Features = append(c.Features, bench.Feature(strings.TrimSpace(f)))
 			}
+			if err := c.Validate(); err != nil {
+				return withStatus(exitUsage, err)
+			}
 			p := newProgress(cmd.ErrOrStderr())
 			c.Progress = func(what string) { p.say("%s…", what) }
 			r, err := bench.Run(cmd.Context(), c)
 			p.clear()
 			if err != nil {
-				return err
+				return runFailure(err)
 			}
 			if output == "json" {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
+				if err := json.NewEncoder(cmd.OutOrStdout()).Encode(r); err != nil {
+					return withStatus(exitFailure, err)
+				}
+			} else {
+				printBench(cmd.OutOrStdout(), r)
 			}
-			printBench(cmd.OutOrStdout(), r)
-			return nil
+			return balanced(r.Ledger.Unexplained)
 		},
 	}
 	f := cmd.Flags()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -38,9 +37,7 @@ else its source IP address, else to the port named "uplink".
 
 Written to --out: PORT.pcap with the frames sent out of each port ("/" in a
 name becomes "."), flows.jsonl (a line for each session), drops.jsonl (a line for
-each drop) and report.json (counters and the ledger).
-
-` + exitHelp,
+each drop) and report.json (counters and the ledger).`,
 		Example: `  sluice replay --config switch.yaml --in web/a=a.pcap --in uplink=outside.pcapng --out result
   sluice replay --config switch.yaml --in '*=everything.pcap' --out result --workers 4`,
 		Args: cobra.NoArgs,
@@ -142,15 +139,16 @@ func runReplay(ctx context.Context, out, errOut io.Writer, c replay.Config, quie
 			fmt.Fprintf(out, "Results are in %s.\n", c.Out)
 		}
 	}
+	return verdict(report, err)
+}
+
+// verdict is what a replay's end means to the caller's script.
+func verdict(report *replay.Report, err error) error {
 	switch {
-	case errors.Is(err, replay.ErrInput):
-		return withStatus(exitInput, err)
-	case errors.Is(err, context.Canceled):
-		return err
 	case err != nil:
-		return withStatus(exitFailure, err)
+		return runFailure(err)
 	case report.Ledger.Unexplained != 0:
-		return withStatus(exitLedger, fmt.Errorf("%d frames are unaccounted for", report.Ledger.Unexplained))
+		return balanced(report.Ledger.Unexplained)
 	case report.Crashes != 0:
 		return withStatus(exitFailure, fmt.Errorf("%d panics were contained; please report them", report.Crashes))
 	}

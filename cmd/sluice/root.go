@@ -7,6 +7,9 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sluice-net/sluice/node/bench"
+	"github.com/sluice-net/sluice/node/replay"
 )
 
 // Exit statuses. They are part of the command line's contract: CI jobs branch on them.
@@ -45,6 +48,25 @@ func withStatus(status int, err error) error {
 	return &statusError{status, err}
 }
 
+// runFailure gives an error of work that had begun its status.
+func runFailure(err error) error {
+	switch {
+	case errors.Is(err, replay.ErrInput), errors.Is(err, bench.ErrInput):
+		return withStatus(exitInput, err)
+	case errors.Is(err, context.Canceled):
+		return withStatus(exitInterrupted, err)
+	}
+	return withStatus(exitFailure, err)
+}
+
+// balanced is an error if frames are unaccounted for.
+func balanced(unexplained int64) error {
+	if unexplained == 0 {
+		return nil
+	}
+	return withStatus(exitLedger, fmt.Errorf("%d frames are unaccounted for; please report it", unexplained))
+}
+
 // run is main without the process: it returns the exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRoot()
@@ -57,12 +79,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitOK
 	}
 	fmt.Fprintf(stderr, "sluice: %v\n", err)
-	var se *statusError
-	switch {
-	case errors.As(err, &se):
+	if se, ok := errors.AsType[*statusError](err); ok {
 		return se.status
-	case errors.Is(err, context.Canceled):
-		return exitInterrupted
 	}
 	return exitUsage // cobra's own errors are all about flags and arguments
 }
@@ -72,12 +90,11 @@ func newRoot() *cobra.Command {
 		Use:   "sluice",
 		Short: "Userspace virtual switch and edge data plane for a Linux node",
 		Long: `Sluice switches, routes and (as features are added) filters, balances and
-mirrors frames between ports, in user space, in one binary.
-
-` + exitHelp,
+mirrors frames between ports, in user space, in one binary.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetHelpTemplate(root.HelpTemplate() + "\n" + exitHelp + "\n")
 	root.AddCommand(newReplay(), newBench(), newVersion())
 	return root
 }

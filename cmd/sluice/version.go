@@ -23,11 +23,11 @@ func newVersion() *cobra.Command {
 			switch output {
 			case "":
 				_, err := fmt.Fprintf(c.OutOrStdout(), "sluice %s %s %s/%s\n", v.Version, v.Go, v.OS, v.Arch)
-				return err
+				return withStatus(exitFailure, err)
 			case "json":
-				return json.NewEncoder(c.OutOrStdout()).Encode(v)
+				return withStatus(exitFailure, json.NewEncoder(c.OutOrStdout()).Encode(v))
 			}
-			return fmt.Errorf("-o %s: want json", output)
+			return withStatus(exitUsage, fmt.Errorf("-o %s: want json", output))
 		},
 	}
 	c.Flags().StringVarP(&output, "output", "o", "", "json, or nothing for a line of text")

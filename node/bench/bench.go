@@ -58,7 +58,8 @@ type Config struct {
 
 func (c *Config) has(f Feature) bool { return slices.Contains(c.Features, f) }
 
-func (c *Config) validate() error {
+// Validate returns all that is wrong with what a user asked for.
+func (c *Config) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if len(c.Features) == 0 {
@@ -147,9 +148,12 @@ type StageTime struct {
 	NsPerPacket float64 `json:"nsPerPacket"`
 }
 
+// ErrInput is wrapped by errors about the capture.
+var ErrInput = errors.New("input")
+
 // Run measures.
 func Run(ctx context.Context, c Config) (*Result, error) {
-	if err := c.validate(); err != nil {
+	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	b, err := setUp(&c)
@@ -177,16 +181,10 @@ type source interface {
 
 func setUp(c *Config) (*bench, error) {
 	b := &bench{config: c}
-	c.progress("making %d flows", c.Flows)
-	model, err := compile(topology(c))
-	if err != nil {
+	if err := b.makeTraffic(); err != nil {
 		return nil, err
 	}
-	if c.Pcap != "" {
-		b.source, err = newCapture(c)
-	} else {
-		b.source, err = mem.NewGenerator(mem.GeneratorConfig{Frames: frames(c), Queues: c.Workers, Seed: c.Seed})
-	}
+	model, err := compile(topology(c))
 	if err != nil {
 		return nil, err
 	}
@@ -201,6 +199,23 @@ func setUp(c *Config) (*bench, error) {
 	b.engine = b.node.Engine()
 	runtime.GC()
 	return b, nil
+}
+
+// makeTraffic prepares the packets. Of a capture, Config.Flows becomes the number.
+func (b *bench) makeTraffic() (err error) {
+	c := b.config
+	if c.Pcap != "" {
+		c.progress("reading %s", c.Pcap)
+		var packets *capture
+		if packets, err = newCapture(c); err != nil {
+			return fmt.Errorf("%w: %w", ErrInput, err)
+		}
+		b.source, c.Flows = packets, packets.flows
+		return nil
+	}
+	c.progress("making %d flows", c.Flows)
+	b.source, err = mem.NewGenerator(mem.GeneratorConfig{Frames: frames(c), Queues: c.Workers, Seed: c.Seed})
+	return err
 }
 
 // compile goes the way of every configuration.

@@ -16,6 +16,7 @@ import (
 // the router. A session is on one queue, so that its packets stay in order.
 type capture struct {
 	queues []captureQueue
+	flows  int // sessions that the packets are of
 }
 
 type captureQueue struct {
@@ -37,8 +38,9 @@ func newCapture(c *Config) (*capture, error) {
 	if c.has(L2) && !c.has(L3) {
 		dst = mac(bridged.host(0))
 	}
+	flows := map[packet.Key]struct{}{} // each by the direction seen first
 	var f pcap.Frame
-	for n := 0; ; n++ {
+	for {
 		err := r.Next(&f)
 		if errors.Is(err, io.EOF) {
 			break
@@ -50,12 +52,16 @@ func newCapture(c *Config) (*capture, error) {
 		if packet.Parse(f.Data, &in) != packet.None || !in.Has(packet.IsIP) || in.Has(packet.HasVLAN|packet.IsFragment|packet.ICMPError|packet.ToMulticast) {
 			continue
 		}
+		if _, back := flows[in.Key.Reverse()]; !back {
+			flows[in.Key] = struct{}{}
+		}
 		frame := append([]byte(nil), f.Data...)
 		copy(frame, dst[:])
 		copy(frame[6:], src[:])
 		q := &out.queues[int(packet.SymmetricHash(&in.Key, c.Seed))%c.Workers]
 		q.frames = append(q.frames, frame)
 	}
+	out.flows = len(flows)
 	for i := range out.queues {
 		if len(out.queues[i].frames) == 0 {
 			return nil, fmt.Errorf("%s: no IP packets for worker %d", c.Pcap, i)
