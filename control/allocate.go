@@ -168,10 +168,14 @@ func (c *compiler) allocateFamily(name string, stocks []*ipam.Pool, bitLen int, 
 	}
 }
 
-// number gives zones and port numbers: those of before to whom had them, the
-// lowest free ones, in order of names, to the others. Live sessions hold both.
+// number gives zones and port numbers: those of before to whom had them, free
+// ones, in order of names, to the others. Live sessions hold both.
+//
+// A session's zone is all that tells it from one of the same addresses in
+// another segment, and it outlives the segment. So the zone of a segment that
+// is gone is not given to another before all others have been.
 func (c *compiler) number() {
-	zones := numbering[uint32]{had: c.previous.Zones, limit: 1<<24 - 1}
+	zones := numbering[uint32]{had: c.previous.Zones, last: c.previous.LastZone, limit: 1<<24 - 1}
 	var names []string
 	for i := range c.m.Segments {
 		names = append(names, "segment/"+c.m.Segments[i].Name)
@@ -180,6 +184,7 @@ func (c *compiler) number() {
 		names = append(names, "uplink/"+p)
 	}
 	c.m.Allocations.Zones = zones.assign(names)
+	c.m.Allocations.LastZone = zones.last
 	for i := range c.m.Segments {
 		c.m.Segments[i].Zone = c.m.Allocations.Zones["segment/"+c.m.Segments[i].Name]
 	}
@@ -199,12 +204,14 @@ func (c *compiler) number() {
 // numbering keeps numbers stable.
 type numbering[N uint16 | uint32] struct {
 	had   map[string]N
+	last  N // where the search for free numbers goes on behind; 0: at the lowest
 	limit N
 }
 
 // assign numbers the names, sorted or in whatever order matters, from 1. Names
-// beyond the limit get 0; that many are reported elsewhere.
-func (n numbering[N]) assign(names []string) map[string]N {
+// beyond the limit get 0; that many are reported elsewhere. last is the
+// number given last then.
+func (n *numbering[N]) assign(names []string) map[string]N {
 	numbers := make(map[string]N, len(names))
 	taken := make(map[N]bool, len(names))
 	for _, name := range names {
@@ -212,19 +219,21 @@ func (n numbering[N]) assign(names []string) map[string]N {
 			numbers[name], taken[number] = number, true
 		}
 	}
-	next := N(1)
+	next := n.last
 	for _, name := range names {
-		if numbers[name] != 0 {
-			continue
+		if numbers[name] != 0 || N(len(taken)) == n.limit {
+			continue // all are taken: 0
 		}
-		for taken[next] && next < n.limit {
-			next++
-		}
-		if taken[next] {
-			numbers[name] = 0
-			continue
+		for {
+			if next == n.limit {
+				next = 0
+			}
+			if next++; !taken[next] {
+				break
+			}
 		}
 		numbers[name], taken[next] = next, true
+		n.last = next
 	}
 	return numbers
 }

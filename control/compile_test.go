@@ -371,6 +371,40 @@ func TestAllocationsStay(t *testing.T) {
 		"a subnet carved is not moved from under live pods")
 }
 
+// TestZonesAreNotGivenAgain: sessions outlive their segment, and only the zone tells
+// them from those of another with the same addresses.
+func TestZonesAreNotGivenAgain(t *testing.T) {
+	segments := func(names ...string) []*Object {
+		var b strings.Builder
+		for _, n := range names {
+			fmt.Fprintf(&b, "---\n{apiVersion: sluice.dev/v1, kind: Segment, metadata: {name: %s}}\n", n)
+		}
+		return objects(t, b.String())
+	}
+	m := &Model{}
+	for _, step := range []struct {
+		why   string
+		names []string
+		last  uint32 // as if so many had been given before; 0: as it is
+		want  []uint32
+	}{
+		{"the first ones", []string{"a", "b"}, 0, []uint32{1, 2}},
+		{"another in the place of one that is gone", []string{"a", "c"}, 0, []uint32{1, 3}},
+		{"one that comes back", []string{"a", "b", "c"}, 0, []uint32{1, 4, 3}},
+		{"when all have been given, those that are free", []string{"a", "b", "c", "d", "e"}, 1<<24 - 2, []uint32{1, 4, 3, 1<<24 - 1, 2}},
+	} {
+		if step.last != 0 {
+			m.Allocations.LastZone = step.last
+		}
+		m = compile(t, Input{Objects: segments(step.names...), Previous: &m.Allocations})
+		var got []uint32
+		for _, s := range m.Segments {
+			got = append(got, s.Zone)
+		}
+		require.Equal(t, step.want, got, step.why)
+	}
+}
+
 // TestQuarantine: a freed address waits before another pod gets it.
 func TestQuarantine(t *testing.T) {
 	const second = int64(time.Second)

@@ -241,6 +241,7 @@ type Pool struct {
 // address is in use.
 type Allocations struct {
 	Zones     map[string]uint32         `json:"zones,omitempty"`     // by "segment/NAME" and "uplink/PORT"
+	LastZone  uint32                    `json:"lastZone,omitempty"`  // the one given last; see numbering
 	Numbers   map[string]uint16         `json:"numbers,omitempty"`   // by name of the port
 	Subnets   map[string][]netip.Prefix `json:"subnets,omitempty"`   // carved, by name of the segment
 	Addresses map[string][]netip.Addr   `json:"addresses,omitempty"` // of pods, by name of the port
