@@ -132,7 +132,7 @@ func TestNeighborTable(t *testing.T) {
 			checkNeighbors(t, n.state.routers.neighbors)
 		}
 	}
-	n.fwd.adoptRouters()
+	n.fwd.adoptRouters(nil)
 	checkNeighbors(t, n.state.routers.neighbors)
 	for range 200 {
 		n.now += 11e9

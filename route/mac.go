@@ -294,10 +294,10 @@ func (t *macTable) sweep(now int64, gone *[sweepSize]stationKey) (n int) {
 	return n
 }
 
-// refit makes the table fit a new forwarder: addresses at ports that are gone
-// or learn no more, and those that are bound now, are forgotten; the others get the
+// refit makes the table fit a new forwarder in the place of old: addresses at ports that
+// are gone, replaced or learn no more, and those that are bound now, are forgotten; the others get the
 // port's new tags and limits. It returns what is forgotten. Not for the packet path.
-func (t *macTable) refit(f *Forwarder) (gone []stationKey) {
+func (t *macTable) refit(f, old *Forwarder) (gone []stationKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id := uint32(1); id <= t.high; id++ {
@@ -307,8 +307,9 @@ func (t *macTable) refit(f *Forwarder) (gone []stationKey) {
 			continue
 		}
 		zone := packet.Zone(e.zone.Load())
-		m, found := f.memberOf(uint16(e.port.Load()), zone)
-		if !found || !f.learnable(&m, zone, mac) {
+		port := uint16(e.port.Load())
+		m, found := f.memberOf(port, zone)
+		if !found || f.replaces(old, port, zone) || !f.learnable(&m, zone, mac) {
 			gone = append(gone, stationKey{mac, uint64(zone)})
 			t.remove(id)
 			continue

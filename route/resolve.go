@@ -173,9 +173,9 @@ func (f *Forwarder) macMoved(zone packet.Zone, mac packet.MAC, port uint16) {
 	}
 }
 
-// adoptRouters revises neighbours for the forwarder that is in force now. Those
+// adoptRouters revises neighbours for the forwarder that is in force now, in the place of old. Those
 // for which packets wait are left to the next turn, as workers have the means.
-func (f *Forwarder) adoptRouters() {
+func (f *Forwarder) adoptRouters(old *Forwarder) {
 	t := f.state.routers.neighbors
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -190,6 +190,7 @@ func (f *Forwarder) adoptRouters() {
 		member := true
 		if state == neighborKnown || state == neighborProbing {
 			_, member = f.memberOf(e.host().port, e.zone())
+			member = member && !f.replaces(old, e.host().port, e.zone())
 		}
 		if seg == nil || bound || !member || seg.owns(e.addr()) {
 			t.remove(id)

@@ -13,6 +13,7 @@ type routing struct {
 	networks  [][]network        // by segment
 	routed    map[hostKey]hopRef // how routed packets reach bound addresses
 	routerIDs []packet.Addr      // by router: an IPv4 address for segments without one; zero: none
+	portNames []string           // by number; empty: no port
 }
 
 // routerState is what routers keep through all revisions.
@@ -42,6 +43,10 @@ func (r *routerState) close() error { return r.neighbors.index.Close() }
 func (f *Forwarder) compileRouters(c *Config) error {
 	if err := f.compileFIBs(c); err != nil {
 		return err
+	}
+	f.portNames = make([]string, len(f.ports))
+	for i := range c.Ports {
+		f.portNames[c.Ports[i].Number] = c.Ports[i].Name
 	}
 	f.routerIDs = make([]packet.Addr, len(c.Routers))
 	for i := range f.segments {

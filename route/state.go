@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/packet"
 )
 
 // StateConfig sizes a State. All but Hops have defaults.
@@ -121,10 +122,24 @@ func (s *State) Adopt(f *Forwarder) {
 	if s.pending != f {
 		return // adopted already
 	}
+	old := s.current
 	s.current, s.pending = f, nil
-	f.macsGone(s.macs.refit(f))
-	f.adoptRouters()
+	f.macsGone(s.macs.refit(f, old))
+	f.adoptRouters(old)
 	s.forget(func(h *fixedHop) { h.current, h.pending = h.pending, false })
+}
+
+// replaces reports whether a port or a segment of f has the number of another
+// one in old, which is gone: what was learned there does not hold here. old may be nil.
+func (f *Forwarder) replaces(old *Forwarder, port uint16, zone packet.Zone) bool {
+	if old == nil {
+		return false
+	}
+	if name := old.portNames[port]; name != "" && name != f.portNames[port] {
+		return true
+	}
+	was, is := old.segmentOf(zone), f.segmentOf(zone)
+	return was != nil && is != nil && was.name != is.name
 }
 
 // forget applies a change to all fixed hops and frees those that nothing
