@@ -55,13 +55,66 @@ func TestScenarios(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			s := readScenario(t, file)
 			if *update {
-				s.play(t, 1)
+				s.play(t, 1) // what differs is noted in the scenario
 				require.NoError(t, os.WriteFile(file, txtar.Format(s.archive()), 0o644))
 				return
 			}
 			for _, workers := range scenarioWorkers {
-				t.Run(fmt.Sprintf("workers=%d", workers), func(t *testing.T) { s.play(t, workers) })
+				t.Run(fmt.Sprintf("workers=%d", workers), func(t *testing.T) {
+					for _, f := range s.play(t, workers) {
+						t.Error(f)
+					}
+				})
 			}
+		})
+	}
+}
+
+// A scenario that leaves out one thing that happens, or states one that does
+// not, fails: so what a script does not say does not happen.
+func TestScenariosAreStrict(t *testing.T) {
+	for _, name := range []string{"switch-unknown-then-known", "route-uplink", "storm-tx", "fragments-without-first", "apply-mtu", "arp-gateway"} {
+		s := readScenario(t, filepath.Join(scenarioFolder, name+".txtar"))
+		require.Empty(t, s.play(t, 1), name)
+		for _, b := range s.blocks {
+			whole := b.want
+			for i, line := range whole {
+				b.want = slices.Delete(slices.Clone(whole), i, i+1)
+				require.Len(t, s.play(t, 1), 1, "%s: without %q", name, line)
+				b.want = slices.Insert(slices.Clone(whole), i, line)
+				require.Len(t, s.play(t, 1), 1, "%s: with %q twice", name, line)
+			}
+			b.want = whole
+			for _, l := range b.states {
+				l.count++
+				require.Len(t, s.play(t, 1), 1, "%s: %s is %d", name, l.text, l.count)
+				l.count--
+			}
+		}
+	}
+}
+
+// Lines that mean nothing are found when a script is read.
+func TestScenarioFaults(t *testing.T) {
+	for _, row := range []struct{ why, script, want string }{
+		{"a frame that is none", "a < udp 10.0.0.1:9", "expected"},
+		{"a reason that is none", "a < arp 10.0.0.1 who-has 10.0.0.2\na ! LOST", "no drop reason"},
+		{"what happens before anything is done", "a > arp 10.0.0.1 who-has 10.0.0.2", "nothing has come in yet"},
+		{"what happens while a frame waits for another", "a + arp 10.0.0.1 who-has 10.0.0.2\na ! NO_DESTINATION", "nothing has come in yet"},
+		{"a line that is none", "a <", "neither a stimulus"},
+		{"an operator that is none", "a = b c", "no word of scripts"},
+		{"a file that is none", "apply more.yaml", "no file"},
+		{"a time that is none", "wait long", "invalid duration"},
+		{"a number that is none", "wait 1s\nlearned many", "invalid syntax"},
+		{"how often not", "repeat 0 wait 1s", "repeat 0"},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			s := &scenario{files: map[string][]byte{}}
+			var err error
+			for text := range strings.Lines(row.script) {
+				err = s.add(&line{text: strings.TrimSpace(text), repeat: 1})
+			}
+			require.ErrorContains(t, err, row.want)
 		})
 	}
 }
@@ -76,6 +129,8 @@ type stage struct {
 	numbers map[string]uint16    // of all ports that there ever were
 	now     int64
 	decided int // frames since the last stimulus that no permit answered for
+
+	differences []string
 }
 
 // AfterStage counts decisions. A stage is a dataplane.Tap.
@@ -94,8 +149,8 @@ func (g *stage) Dropped(*dataplane.Worker, packet.Index, *packet.Info, packet.Re
 // Sent is of no interest: ports collect what is sent.
 func (g *stage) Sent(*dataplane.Worker, uint16, packet.Index) {}
 
-// play runs the scenario's script.
-func (s *scenario) play(t *testing.T, workers int) {
+// play runs the scenario's script and returns where what happens differs from it.
+func (s *scenario) play(t *testing.T, workers int) (differences []string) {
 	g := &stage{
 		t: t, s: s, devices: map[string]*mem.Port{}, numbers: map[string]uint16{},
 		now: int64(time.Hour), // not 0, which some read as "never"
@@ -112,6 +167,7 @@ func (s *scenario) play(t *testing.T, workers int) {
 		g.block(b)
 	}
 	g.end()
+	return g.differences
 }
 
 // compile makes a model of a file of the scenario.
@@ -149,17 +205,18 @@ func (g *stage) block(b *block) {
 	}
 	got := g.happened(before)
 	b.got = got
-	if want := sorted(b.want); !slices.Equal(want, sorted(got)) && !*update {
-		g.t.Errorf("%s:%d: after %q\n\nwant:\n%s\ngot:\n%s", g.s.path, b.line, b.stimuli[len(b.stimuli)-1].text,
-			g.s.show(b.want), g.s.show(got))
+	if want := sorted(b.want); !slices.Equal(want, sorted(got)) {
+		g.differ("%s:%d: after %q\n\nwant:\n%s\ngot:\n%s", g.s.path, b.line, b.last().text, g.s.show(b.want), g.s.show(got))
 	}
 	for _, l := range b.states {
-		if got := g.state(l); got != l.count && !*update {
-			g.t.Errorf("%s:%d: %s: got %d", g.s.path, l.number, l.text, got)
-		} else {
-			l.got = got
+		if l.got = g.state(l); l.got != l.count {
+			g.differ("%s:%d: %s: got %d", g.s.path, l.number, l.text, l.got)
 		}
 	}
+}
+
+func (g *stage) differ(format string, args ...any) {
+	g.differences = append(g.differences, fmt.Sprintf(format, args...))
 }
 
 // stimulate does what a line says.
