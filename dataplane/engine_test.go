@@ -1,16 +1,13 @@
 package dataplane_test
 
 import (
-	"errors"
 	"fmt"
-	"math/bits"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/flowtable"
-	"github.com/sluice-net/sluice/internal/frametext"
 	"github.com/sluice-net/sluice/packet"
 	"github.com/sluice-net/sluice/port/mem"
 )
@@ -286,101 +283,6 @@ func TestDevices(t *testing.T) {
 
 func down(p *mem.Port) *mem.Port { p.SetUp(false); return p }
 
-// panicking is a driver with a defect.
-type panicking struct{ rx, tx bool }
-
-func (p panicking) Rx(int, *packet.Cache, []packet.Index) int {
-	if p.rx {
-		panic("rx defect")
-	}
-	return 0
-}
-
-func (p panicking) Tx(_ int, c *packet.Cache, bufs []packet.Index) int {
-	if p.tx {
-		panic("tx defect")
-	}
-	c.FreeN(bufs)
-	return len(bufs)
-}
-
-func (p panicking) Caps() dataplane.Caps { return dataplane.Caps{Queues: 1, Up: true} }
-
-func TestPanicsAreContained(t *testing.T) {
-	poison := "udp 10.0.0.1:666 > 10.0.0.2:53"
-	isPoison := func(f []byte) bool { return len(f) > 36 && f[34] == 666>>8 && f[35] == 666&0xff }
-	frames := []string{udpText, poison, replyText, poison, "udp 10.0.0.1:10 > 10.0.0.2:53"}
-	for _, row := range []struct {
-		why   string
-		stage string
-		rig   func(r *rig, decider dataplane.Decider) (dataplane.Decider, func(*dataplane.Snapshot))
-	}{
-		{"a decider panics over a frame", "decide", func(_ *rig, d dataplane.Decider) (dataplane.Decider, func(*dataplane.Snapshot)) {
-			return deciderFunc(func(q *dataplane.Decision) {
-				if isPoison(q.Frame()) {
-					panic(errors.New("defect"))
-				}
-				d.Decide(q)
-			}), nil
-		}},
-		{"a feature's stage panics over a frame", "feature", func(_ *rig, d dataplane.Decider) (dataplane.Decider, func(*dataplane.Snapshot)) {
-			return d, func(s *dataplane.Snapshot) {
-				at := len(s.Stages) - 1
-				feature := dataplane.Stage{Name: "feature", Run: func(_ *dataplane.Worker, v *dataplane.Vector) {
-					for m := v.Frames(); m != 0; m &= m - 1 {
-						i := bits.TrailingZeros64(m)
-						v.At(i)
-						if isPoison(v.Frame(i)) {
-							panic("defect")
-						}
-					}
-				}}
-				s.Stages = append(append(append([]dataplane.Stage(nil), s.Stages[:at]...), feature), s.Stages[at])
-			}
-		}},
-	} {
-		t.Run(row.why, func(t *testing.T) {
-			r := newRig(t, rigConfig{ports: memPorts(2), debug: true})
-			decider, edit := row.rig(r, toPort2(r, 0))
-			r.publish(decider, edit)
-			for range 2 {
-				r.send(1, frames...)
-				require.Equal(t, []string{udpText, replyText, "udp 10.0.0.1:10 > 10.0.0.2:53"}, r.sent(2), "all other frames go on")
-			}
-			require.Equal(t, map[string]uint64{"INTERNAL_ERROR": 4}, r.drops(1))
-			crashes, n := r.engine.Crashes()
-			require.Equal(t, 4, n)
-			require.Equal(t, row.stage, crashes[0].Stage)
-			require.Equal(t, "defect", crashes[0].Value)
-			require.Equal(t, "p1", crashes[0].Port)
-			require.True(t, isPoison(crashes[0].Frame), "the frame is kept")
-			require.Contains(t, crashes[0].Stack, "engine_test.go")
-		})
-	}
-}
-
-func TestAStageThatPanicsOverNoFrameLosesTheVector(t *testing.T) {
-	r := newRig(t, rigConfig{ports: memPorts(2), debug: true})
-	r.publish(toPort2(r, 0), func(s *dataplane.Snapshot) {
-		s.Stages = append([]dataplane.Stage{{Name: "bad", Run: func(*dataplane.Worker, *dataplane.Vector) { panic("defect") }}}, s.Stages...)
-	})
-	r.send(1, udpText, udpText)
-	require.Equal(t, map[string]uint64{"INTERNAL_ERROR": 2}, r.drops(1))
-	r.publish(toPort2(r, 0), nil)
-	r.send(1, udpText)
-	require.Len(t, r.sent(2), 1, "the worker lives")
-}
-
-func TestAReceivingDriverThatPanicsDoesNotStopOthers(t *testing.T) {
-	r := newRig(t, rigConfig{ports: []dataplane.Port{mem.New(mem.Config{}), mem.New(mem.Config{}), panicking{rx: true}}, debug: true})
-	r.publish(toPort2(r, 0), nil)
-	r.send(1, udpText)
-	require.Len(t, r.sent(2), 1)
-	crashes, n := r.engine.Crashes()
-	require.Equal(t, 1, n)
-	require.Equal(t, "rx p3", crashes[0].Stage)
-}
-
 func TestPortsComeAndGo(t *testing.T) {
 	r := newRig(t, rigConfig{ports: memPorts(3), debug: true})
 	decider := toPort2(r, 0)
@@ -482,53 +384,6 @@ func TestBatchesAreInvisible(t *testing.T) {
 	}
 }
 
-// recording is a tap that writes down what it sees, in order.
-type recording struct{ seen []string }
-
-func (r *recording) AfterStage(_ *dataplane.Worker, v *dataplane.Vector, stage string) {
-	r.seen = append(r.seen, fmt.Sprintf("%s %d", stage, bits.OnesCount64(v.Live)))
-}
-
-func (r *recording) AfterStep(d *dataplane.Decision, step string) {
-	r.seen = append(r.seen, fmt.Sprintf("step %s forwarded=%t dropped=%s", step, d.Forwarded(), d.Dropped()))
-}
-
-func (r *recording) Dropped(_ *dataplane.Worker, _ packet.Index, in *packet.Info, reason packet.Reason) {
-	r.seen = append(r.seen, fmt.Sprintf("dropped %s known=%t", reason, in != nil))
-}
-
-func (r *recording) Sent(_ *dataplane.Worker, port uint16, _ packet.Index) {
-	r.seen = append(r.seen, fmt.Sprintf("sent %d", port))
-}
-
-func TestTapsSeeEveryStep(t *testing.T) {
-	r := newRig(t, rigConfig{ports: memPorts(2), debug: true})
-	tap := &recording{}
-	forward := toPort2(r, 0)
-	late := deciderFunc(func(d *dataplane.Decision) {
-		if d.Info.Key.SrcPort() == 7 {
-			d.Drop(packet.PolicyDenied)
-		}
-	})
-	r.publish(forward, func(s *dataplane.Snapshot) {
-		s.Deciders = append(s.Deciders, dataplane.Step{Name: "late", Decider: late})
-		s.Taps = []dataplane.Tap{tap}
-	})
-	r.send(1, udpText)
-	require.Equal(t, []string{
-		"parse 1", "storm 1", "fragments 1", "lookup 1", "check 1",
-		"step test forwarded=true dropped=NONE", "step late forwarded=true dropped=NONE",
-		"decide 1", "track 1", "rewrite 1", "transmit 0", "sent 2",
-	}, tap.seen)
-	tap.seen = nil
-	r.send(1, "udp 10.0.0.1:7 > 10.0.0.2:53")
-	require.Equal(t, []string{
-		"parse 1", "storm 1", "fragments 1", "lookup 1", "check 1",
-		"step test forwarded=true dropped=NONE", "step late forwarded=false dropped=POLICY_DENIED",
-		"decide 0", "dropped POLICY_DENIED known=true", "track 0", "rewrite 0", "transmit 0",
-	}, tap.seen)
-}
-
 func TestNoAllocations(t *testing.T) {
 	for _, row := range []struct {
 		why   string
@@ -563,49 +418,3 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-func TestSuperFrames(t *testing.T) {
-	const segment = 1000
-	frame := func(t *testing.T) []byte {
-		f, err := frametext.Parse("tcp 10.0.0.1:1000 > 10.0.0.2:80 PA seq 1 ack 1 ts 1 2 len 3000 partial")
-		require.NoError(t, err)
-		return f
-	}
-	meta := packet.Meta{GSOType: packet.GSOTCPv4, GSOSize: segment, CsumPartial: true, CsumStart: 34, CsumOffset: 16} // no HdrLen: it is a hint
-	for _, row := range []struct {
-		why  string
-		out  mem.Config
-		mtu  uint16
-		sent []int // lengths of frames
-		drop string
-	}{
-		{"a port that takes super-frames gets it whole", mem.Config{GSO: true, CsumPartial: true}, 0, []int{66 + 3000}, ""},
-		{"another gets segments", mem.Config{}, 0, []int{66 + segment, 66 + segment, 66 + segment}, ""},
-		{"the MTU is for segments", mem.Config{GSO: true, CsumPartial: true}, 52 + segment, []int{66 + 3000}, ""},
-		{"and is asked about when they are too long", mem.Config{GSO: true, CsumPartial: true}, 51 + segment, nil, "FRAME_TOO_LONG"},
-	} {
-		t.Run(row.why, func(t *testing.T) {
-			r := newRig(t, rigConfig{ports: []dataplane.Port{mem.New(mem.Config{}), mem.New(row.out)}, debug: true})
-			hop, gen := r.hop(dataplane.Hop{Port: 2, MTU: row.mtu})
-			asked := 0
-			r.publish(deciderFunc(func(d *dataplane.Decision) {
-				if asked++; asked > 1 {
-					d.Drop(packet.FrameTooLong)
-					return
-				}
-				d.Forward(hop, gen)
-			}), nil)
-			r.send(1, "tcp 10.0.0.1:1000 > 10.0.0.2:80 A seq 1 ack 1")
-			r.ports[2].(*mem.Port).Sent()
-			require.True(t, r.ports[1].(*mem.Port).InjectFrame(mem.Frame{Data: frame(t), Meta: meta}))
-			r.step()
-			var lengths []int
-			for _, f := range r.ports[2].(*mem.Port).Sent() {
-				lengths = append(lengths, len(f.Data))
-			}
-			require.Equal(t, row.sent, lengths)
-			if row.drop != "" {
-				require.Equal(t, map[string]uint64{row.drop: 1}, r.drops(1))
-			}
-		})
-	}
-}
