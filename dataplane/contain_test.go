@@ -80,7 +80,7 @@ func TestPanicsAreContained(t *testing.T) {
 			require.Equal(t, "defect", crashes[0].Value)
 			require.Equal(t, "p1", crashes[0].Port)
 			require.True(t, isPoison(crashes[0].Frame), "the frame is kept")
-			require.Contains(t, crashes[0].Stack, "engine_test.go")
+			require.Contains(t, crashes[0].Stack, "contain_test.go")
 		})
 	}
 }
@@ -106,4 +106,3 @@ func TestAReceivingDriverThatPanicsDoesNotStopOthers(t *testing.T) {
 	require.Equal(t, 1, n)
 	require.Equal(t, "rx p3", crashes[0].Stage)
 }
-

@@ -417,4 +417,3 @@ func TestNoAllocations(t *testing.T) {
 		})
 	}
 }
-

@@ -57,4 +57,3 @@ func TestTapsSeeEveryStep(t *testing.T) {
 		"decide 0", "dropped POLICY_DENIED known=true", "track 0", "rewrite 0", "transmit 0",
 	}, tap.seen)
 }
-
