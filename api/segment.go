@@ -128,24 +128,47 @@ type RateLimits struct {
 }
 
 // SegmentSecurity are the filters of NSX's segment security profile, applied
-// to what ports send. All but the BPDU filter are off by default.
+// to what ports send, uplinks too. They look at each frame by itself: no session lets one
+// pass. All but the BPDU filter are off by default.
 type SegmentSecurity struct {
 	// BPDUFilter drops link-local control frames (01:80:c2:00:00:00..0f), which
-	// a bridge must not forward (IEEE 802.1Q section 8.6.3). Default true.
+	// a bridge must not forward (IEEE 802.1Q section 8.6.3). Default true. With
+	// false they are flooded like other multicast, and the segment is no bridge to
+	// those who speak by them but a wire: spanning tree, LACP and LLDP see each
+	// other through it. Where there are more than two of them, that breaks LACP
+	// and LLDP; and spanning tree outside may block a port since it sees a loop.
+	// PAUSE and other MAC control frames (EtherType 0x8808) stay on their link:
+	// forwarded, one workload would stop the others' devices.
 	BPDUFilter *bool `json:"bpduFilter,omitempty" default:"true"`
 	// BPDUFilterAllow are destination addresses let through all the same, at
-	// most 32. Default none.
+	// most 32. A group address outside of the block, such as 01:00:0c:cc:cc:cd,
+	// is one of BPDUs to NonIPTrafficBlock then. Default none.
 	BPDUFilterAllow []MAC `json:"bpduFilterAllow,omitempty" max:"32"`
-	// DHCPServerBlock drops what a DHCP server sends (UDP 67 to 68). Default false.
+	// DHCPServerBlock drops what goes to DHCP clients (UDP port 68). Whoever
+	// answers a client may choose the source port, so that does not matter. A
+	// server's words with a relay agent pass. Default false.
 	DHCPServerBlock *bool `json:"dhcpServerBlock,omitempty" default:"false"`
-	// DHCPClientBlock drops what a DHCP client sends (UDP 68 to 67). Default false.
+	// DHCPClientBlock drops what goes to DHCP servers (UDP port 67), from
+	// whatever port; also by a relay agent, and to one. Default false.
 	DHCPClientBlock *bool `json:"dhcpClientBlock,omitempty" default:"false"`
-	// DHCPServerBlockV6 drops what a DHCPv6 server sends (UDP 547 to 546). Default false.
+	// DHCPServerBlockV6 drops what goes to DHCPv6 clients (UDP port 546, RFC
+	// 8415 section 7.2). Default false.
 	DHCPServerBlockV6 *bool `json:"dhcpServerBlockV6,omitempty" default:"false"`
-	// DHCPClientBlockV6 drops what a DHCPv6 client sends (UDP 546 to 547). Default false.
+	// DHCPClientBlockV6 drops what goes to DHCPv6 servers and relay agents (UDP
+	// port 547). Default false.
 	DHCPClientBlockV6 *bool `json:"dhcpClientBlockV6,omitempty" default:"false"`
-	// RAGuard drops IPv6 router advertisements (RFC 6105). Default false.
+	// RAGuard drops IPv6 router advertisements (RFC 6105), behind extension
+	// headers too (RFC 7113). A first fragment that is one is dropped, so that
+	// its datagram can't be put together; later fragments pass, in vain. A first
+	// fragment that does not hold all headers is dropped with and without the
+	// guard (RFC 7112). Packets with an unassigned protocol number are dropped, since it
+	// may be that of a header with an advertisement behind it; ESP passes. Default false.
 	RAGuard *bool `json:"raGuard,omitempty" default:"false"`
-	// NonIPTrafficBlock drops all but IPv4, IPv6, ARP and BPDUs. Default false.
+	// NonIPTrafficBlock drops all but IPv4, IPv6, ARP and BPDUs, that is link-local
+	// control frames, for which BPDUFilter and BPDUFilterAllow decide. Default false.
+	//
+	// IP in an LLC header with SNAP (RFC 1042) is not IP to a switch, but may be to a
+	// wireless bridge behind it: it is dropped here and by each of the filters for
+	// DHCP and RA.
 	NonIPTrafficBlock *bool `json:"nonIPTrafficBlock,omitempty" default:"false"`
 }

@@ -111,23 +111,41 @@ func learning(l *control.MACLearning) route.Learning {
 	}
 }
 
+func security(s *control.Security) route.Security {
+	out := route.Security{
+		ForwardReserved: !s.BPDUFilter,
+		BlockDHCPServer: s.DHCPServerBlock, BlockDHCPClient: s.DHCPClientBlock,
+		BlockDHCPServer6: s.DHCPServerBlockV6, BlockDHCPClient6: s.DHCPClientBlockV6,
+		BlockRouterAdvertisements: s.RAGuard, BlockNonIP: s.NonIPTrafficBlock,
+	}
+	for _, mac := range s.BPDUFilterAllow {
+		out.AllowReserved = append(out.AllowReserved, packet.MAC(mac))
+	}
+	return out
+}
+
 func routePort(m *control.Model, p *control.Port) route.Port {
-	own := learning(&p.MACLearning)
 	out := route.Port{
-		Number: p.Number, Name: p.Name, Guard: p.Guard, Learning: &own, MTU: p.MTU,
-		RxUnknown: limiter(p.RateLimits.RxUnknownUnicast), NoUnknown: !p.UnknownUnicastFlooding,
+		Number: p.Number, Name: p.Name, Guard: p.Guard, MTU: p.MTU,
+		RxUnknown: limiter(p.RateLimits.RxUnknownUnicast),
 	}
 	if p.Uplink >= 0 {
-		out.Zones = []route.Attachment{{Zone: packet.Zone(m.Routers[p.Router].Uplinks[p.Uplink].Zone)}}
+		zone := packet.Zone(m.Routers[p.Router].Uplinks[p.Uplink].Zone)
+		out.Zones = []route.Attachment{{Zone: zone, Security: security(&p.Security)}}
 	}
-	seen := map[int]bool{}
+	tags := make(map[int]dataplane.Tags, len(p.Memberships))
 	for _, a := range p.Attachments {
-		if !seen[a.Segment] { // frames toward a segment leave with the tags of its first attachment
-			seen[a.Segment] = true
-			out.Zones = append(out.Zones, route.Attachment{
-				Zone: packet.Zone(m.Segments[a.Segment].Zone), Tags: dataplane.Tags{Outer: a.Outer, Inner: a.Inner},
-			})
+		if _, found := tags[a.Segment]; !found { // frames toward a segment leave with the tags of its first attachment
+			tags[a.Segment] = dataplane.Tags{Outer: a.Outer, Inner: a.Inner}
 		}
+	}
+	for i := range p.Memberships {
+		of := &p.Memberships[i]
+		own := learning(&of.MACLearning)
+		out.Zones = append(out.Zones, route.Attachment{
+			Zone: packet.Zone(m.Segments[of.Segment].Zone), Tags: tags[of.Segment],
+			Learning: &own, FloodUnknown: &of.UnknownUnicastFlooding, Security: security(&of.Security),
+		})
 	}
 	for _, a := range p.Addresses {
 		out.Addresses = append(out.Addresses, route.Address{MAC: packet.MAC(a.MAC), IP: a.IP})

@@ -27,8 +27,9 @@ func stages(s *route.State) []dataplane.Stage {
 // deciders answer for first packets, and for packets after a change.
 func deciders(f *route.Forwarder) []dataplane.Step {
 	return []dataplane.Step{
-		{Name: "guard", Decider: f.Guard()},     // may this sender send this?
-		{Name: "local", Decider: f.Local()},     // ARP, ND, the router's own addresses
-		{Name: "forward", Decider: f.Forward()}, // bridge, route
+		{Name: "security", Decider: f.Security()}, // may anybody here send this?
+		{Name: "guard", Decider: f.Guard()},       // may this sender send this?
+		{Name: "local", Decider: f.Local()},       // ARP, ND, the router's own addresses
+		{Name: "forward", Decider: f.Forward()},   // bridge, route
 	}
 }

@@ -42,6 +42,10 @@ const (
 	StormControl      // broadcast, multicast or unknown-unicast limit
 	SuppressedARP     // ARP or ND answered here; the flood was not needed
 	ReservedMulticast // link-local control frame (01:80:c2:00:00:0x) that a bridge does not forward
+	DHCPServerBlocked // to a DHCP client, from a port where no server may be
+	DHCPClientBlocked // to a DHCP server, from a port where no client may be
+	RAGuard           // RFC 6105: IPv6 router advertisement, or what may hide one
+	NonIPBlocked      // not IPv4, IPv6 or ARP where nothing else may be, or IP where filters cannot read it
 
 	// Routing.
 
@@ -110,6 +114,10 @@ var reasons = [NumReasons]struct{ name, component, meaning string }{
 	StormControl:        {"STORM_CONTROL", "Forwarding", "broadcast, multicast or unknown-unicast limit"},
 	SuppressedARP:       {"ARP_SUPPRESSED", "Forwarding", "ARP or ND answered here; the flood was not needed"},
 	ReservedMulticast:   {"RESERVED_MULTICAST", "Forwarding", "link-local control frame (01:80:c2:00:00:0x) that a bridge does not forward"},
+	DHCPServerBlocked:   {"DHCP_SERVER_BLOCKED", "SegmentSecurity", "to a DHCP client, from a port where no server may be"},
+	DHCPClientBlocked:   {"DHCP_CLIENT_BLOCKED", "SegmentSecurity", "to a DHCP server, from a port where no client may be"},
+	RAGuard:             {"RA_GUARD", "SegmentSecurity", "IPv6 router advertisement, or an unknown next header that may hide one (RFC 6105, RFC 7113)"},
+	NonIPBlocked:        {"NON_IP_BLOCKED", "SegmentSecurity", "not IPv4, IPv6, ARP or a link-local control frame; or IP in an LLC header, where filters cannot read it"},
 	NoRoute:             {"FIB_LOOKUP_FAILED", "Routing", "FIB lookup failed"},
 	TTLExceeded:         {"TTL_EXCEEDED", "Routing", "TTL or hop limit used up"},
 	FragmentationNeeded: {"FRAG_NEEDED", "Routing", "larger than the MTU and not to be fragmented"},

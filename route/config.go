@@ -33,7 +33,7 @@ type Segment struct {
 	// ARP and ND with its own MAC: virtual servers, NAT pools.
 	Proxied []netip.Prefix
 
-	FloodUnknown bool // unknown unicast goes to all ports; else it is dropped
+	FloodUnknown bool // unknown unicast goes to all ports; else it is dropped. See Attachment
 	Suppress     bool // ARP and ND for known addresses are answered here and not flooded
 }
 
@@ -66,17 +66,35 @@ type Port struct {
 
 	Addresses []Address // bound to the port: static MAC and neighbour entries
 	Guard     bool      // only frames from bound addresses may enter
-	Learning  *Learning // overrides the segment's; nil: as the segment
 	MTU       int       // largest IP packet, bytes; 0 is no limit
 
 	RxUnknown *dataplane.Limiter // unknown unicast frames from this port; nil: no limit
-	NoUnknown bool               // unknown unicast is neither taken from nor flooded to this port
 }
 
 // Attachment is a port's membership in a segment.
 type Attachment struct {
 	Zone packet.Zone
 	Tags dataplane.Tags // what frames of this segment carry on the port's wire
+
+	Security     Security  // filters for what the port sends
+	Learning     *Learning // overrides the segment's; nil: as the segment. Of no meaning on an uplink
+	FloodUnknown *bool     // whether unknown unicast is taken from the port and flooded to it; nil: as the segment
+}
+
+// Security are the filters for frames that a port has no business sending. The
+// zero Security drops link-local control frames only.
+type Security struct {
+	// ForwardReserved floods link-local control frames (01:80:c2:00:00:00..0f) but
+	// MAC control, which a bridge must not (IEEE 802.1Q section 8.6.3).
+	ForwardReserved bool
+	// AllowReserved are group addresses to which such frames pass all the same;
+	// others than those of the block are their like for BlockNonIP.
+	AllowReserved []packet.MAC
+
+	BlockDHCPServer, BlockDHCPClient   bool // what goes to DHCP clients, and to servers
+	BlockDHCPServer6, BlockDHCPClient6 bool // for IPv6
+	BlockRouterAdvertisements          bool // RFC 6105, RFC 7113
+	BlockNonIP                         bool // all but IP, ARP and link-local control frames
 }
 
 // Address is a workload's address. A MAC that is bound without an IP address

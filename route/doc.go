@@ -5,10 +5,10 @@
 // immutable and offers the deciders that node puts in order; a State holds what
 // the node has learned, through all revisions.
 //
-//	        Guard            Local                       Forward
-//	frame ─▶ who sent it? ──▶ for the switch itself? ──▶ where does it go?
-//	         spoof guard      ARP, ND, echo              MAC table · FIB · flood list
-//	         learning         answered here              hop
+//	         Security       Guard            Local                       Forward
+//	frame ─▶ what is it? ─▶ who sent it? ──▶ for the switch itself? ──▶ where does it go?
+//	         BPDU, DHCP,    spoof guard      ARP, ND, echo              MAC table · FIB · flood list
+//	         RA, non-IP     learning         answered here              hop
 //
 // Between Local and Forward node puts the services and rules of other features.
 // A flow entry keeps the answer; it names its next hop by index and

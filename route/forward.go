@@ -8,11 +8,16 @@ import (
 // The deciders of a Forwarder, in the order in which node puts them; rules and
 // services stand between Local and Forward.
 type (
-	guardDecider   struct{ f *Forwarder }
-	localDecider   struct{ f *Forwarder }
-	forwardDecider struct{ f *Forwarder }
-	refresher      struct{ f *Forwarder }
+	securityDecider struct{ f *Forwarder }
+	guardDecider    struct{ f *Forwarder }
+	localDecider    struct{ f *Forwarder }
+	forwardDecider  struct{ f *Forwarder }
+	refresher       struct{ f *Forwarder }
 )
+
+// Security refuses frames that workloads have no business sending. What it
+// refuses is not heard of by Guard, so it teaches nothing.
+func (f *Forwarder) Security() dataplane.Decider { return securityDecider{f} }
 
 // Guard refuses frames from addresses that may not send by their port, and learns
 // the addresses of the others.
@@ -73,7 +78,7 @@ func (x forwardDecider) Decide(d *dataplane.Decision) {
 
 // unknown decides about a frame whose destination nobody has been heard from.
 func (f *Forwarder) unknown(d *dataplane.Decision, seg *segment) {
-	if !seg.floodUnknown || f.ports[d.In.Number].noUnknown {
+	if m, found := f.memberOf(d.In.Number, d.Zone); !found || !m.floodUnknown {
 		d.Drop(packet.NoDestination)
 		return
 	}

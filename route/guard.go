@@ -13,27 +13,14 @@ func (x guardDecider) Decide(d *dataplane.Decision) {
 		d.Drop(packet.UnknownSegment)
 		return
 	}
-	frame := packet.Ethernet(d.Frame())
-	src := frame.Src()
+	src := packet.Ethernet(d.Frame()).Src()
 	if r := f.judgeSource(d, &m, src); r != packet.None {
 		d.Drop(r)
-		return
-	}
-	if isReserved(frame.Dst()) {
-		d.Drop(packet.ReservedMulticast)
 		return
 	}
 	if r := f.learn(d, &m, src.Word()); r != packet.None {
 		d.Drop(r)
 	}
-}
-
-// isReserved reports whether a bridge keeps frames to mac on their link (IEEE
-// 802.1Q table 8-1): spanning tree, pause, LACP, LLDP.
-func isReserved(mac packet.MAC) bool {
-	const prefix = 0x0000_00c2_8001 // 01:80:c2:00:00 in memory order
-	w := mac.Word()
-	return w&(1<<40-1) == prefix && w>>40 < 16
 }
 
 // judgeSource returns why an address may not send by this port, or None.
@@ -148,11 +135,6 @@ func isDHCPClient(in *packet.Info) bool {
 	return in.Proto == packet.ProtoUDP && in.Has(packet.HasPorts) &&
 		in.Key.SrcPort() == dhcpClientPort && in.Key.DstPort() == dhcpServerPort
 }
-
-const (
-	dhcpServerPort = 67
-	dhcpClientPort = 68
-)
 
 // sourceIP returns the source address in the IP header: the key of an ICMP
 // error is that of the packet it quotes.

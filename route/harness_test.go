@@ -94,7 +94,7 @@ func (n *testbed) apply(c Config) {
 			dataplane.StageParse, dataplane.StageStorm, dataplane.StageFragments, dataplane.StageLookup,
 			dataplane.StageCheck, dataplane.StageDecide, dataplane.StageTrack, dataplane.StageRewrite, n.state.StageFragment(), dataplane.StageTransmit,
 		},
-		Deciders: []dataplane.Step{{Name: "guard", Decider: fwd.Guard()}, {Name: "local", Decider: fwd.Local()}, {Name: "forward", Decider: fwd.Forward()}},
+		Deciders: []dataplane.Step{{Name: "security", Decider: fwd.Security()}, {Name: "guard", Decider: fwd.Guard()}, {Name: "local", Decider: fwd.Local()}, {Name: "forward", Decider: fwd.Forward()}},
 		Refresh:  []dataplane.Refresher{fwd.Refresher()}, RefreshNs: fwd.RefreshNs(),
 		Tickers: []dataplane.Ticker{fwd},
 		Floods:  fwd.Floods(),

@@ -39,6 +39,10 @@ func TestNoAllocations(t *testing.T) {
 	aged.Segments[0].Learning.AgingNs = 1
 	limited := learningSegment()
 	limited.Segments[0].Learning.Limit = 1
+	filters := filtered(Security{
+		BlockDHCPServer: true, BlockDHCPClient: true, BlockDHCPServer6: true, BlockDHCPClient6: true,
+		BlockRouterAdvertisements: true, BlockNonIP: true, AllowReserved: []packet.MAC{group(14)},
+	})
 	var many []string
 	for i := range 200 {
 		many = append(many, fmt.Sprintf("udp 10.0.1.%d:1 > 10.0.2.1:2", i+1))
@@ -60,6 +64,10 @@ func TestNoAllocations(t *testing.T) {
 		{"a frame that the guard refuses", boundSegment(), []string{"udp 10.0.0.9:1 > 10.0.0.2:2"}, packet.SpoofGuard},
 		{"addresses that are learned and forgotten in turn", aged, many, packet.None},
 		{"addresses beyond the limit", limited, many, packet.None},
+		{"control frames that are refused", learningSegment(), []string{"ether type 0x88cc eth 02:00:00:00:00:01 > 01:80:c2:00:00:0e"}, packet.ReservedMulticast},
+		{"DHCP that is refused", filters, []string{"udp 10.0.0.1:67 > 10.0.0.2:68"}, packet.DHCPServerBlocked},
+		{"advertisements that are refused", filters, []string{"icmp6 fe80::1 > ff02::1 type 134 code 0 hbh 8 len 24"}, packet.RAGuard},
+		{"what is no IP and refused", filters, []string{"ether type 0x88b5 eth 02:00:00:00:00:01 > 02:00:00:00:00:02"}, packet.NonIPBlocked},
 	} {
 		t.Run(row.why, func(t *testing.T) {
 			n := generated(t, row.config, row.frames...)

@@ -75,7 +75,6 @@ func (s *segment) proxies(ip packet.Addr) bool {
 // portRules is what holds for a port in all its segments.
 type portRules struct {
 	guard     bool
-	noUnknown bool
 	rxUnknown *dataplane.Limiter // nil: no limit
 }
 
@@ -86,7 +85,10 @@ type member struct {
 	port     uint16
 	mtu      uint16 // smaller of the port's and the segment's, bytes; 0 is no limit
 	tags     dataplane.Tags
+	security *security // what it may not send
 	learning Learning
+
+	floodUnknown bool // unknown unicast is taken from here and flooded to here
 }
 
 // hop returns how frames of zone leave by the port.
@@ -273,7 +275,7 @@ func (f *Forwarder) compilePorts(c *Config) error {
 			continue
 		}
 		names[p.Number] = p.Name
-		f.ports[p.Number] = portRules{guard: p.Guard, noUnknown: p.NoUnknown, rxUnknown: p.RxUnknown}
+		f.ports[p.Number] = portRules{guard: p.Guard, rxUnknown: p.RxUnknown}
 		for _, a := range p.Zones {
 			if err := f.attach(p, a, learning[a.Zone]); err != nil {
 				faults = append(faults, fmt.Errorf("port %s: %w", p.Name, err))
@@ -293,9 +295,15 @@ func (f *Forwarder) attach(p *Port, a Attachment, learning *Learning) error {
 	if _, found := f.members[key]; found {
 		return fmt.Errorf("is attached twice to %s", seg.name)
 	}
-	m := member{port: p.Number, mtu: smallerMTU(p.MTU, int(seg.mtu)), tags: a.Tags}
-	if p.Learning != nil {
-		learning = p.Learning
+	m := member{
+		port: p.Number, mtu: smallerMTU(p.MTU, int(seg.mtu)), tags: a.Tags,
+		security: compileSecurity(&a.Security), floodUnknown: seg.floodUnknown,
+	}
+	if a.FloodUnknown != nil {
+		m.floodUnknown = *a.FloodUnknown
+	}
+	if a.Learning != nil {
+		learning = a.Learning
 	}
 	if learning != nil && seg.uplink < 0 {
 		m.learning = *learning
@@ -304,7 +312,7 @@ func (f *Forwarder) attach(p *Port, a Attachment, learning *Learning) error {
 	if ns := m.learning.AgingNs; ns > 0 && (f.aging == 0 || ns < f.aging) {
 		f.aging = ns
 	}
-	f.floods[seg.list] = append(f.floods[seg.list], dataplane.FloodTarget{Port: p.Number, Tags: a.Tags, GroupOnly: p.NoUnknown})
+	f.floods[seg.list] = append(f.floods[seg.list], dataplane.FloodTarget{Port: p.Number, Tags: a.Tags, GroupOnly: !m.floodUnknown})
 	for _, address := range p.Addresses {
 		if err := f.bind(p, &m, seg, address); err != nil {
 			return err
