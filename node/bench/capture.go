@@ -35,10 +35,11 @@ func newCapture(c *Config) (*capture, error) {
 	defer r.Close()
 	out := &capture{queues: make([]captureQueue, c.Workers)}
 	src, dst := mac(senders.host(0)), gatewayMAC
-	if c.has(L2) && !c.has(L3) {
+	isBridged := c.has(L2) && !c.has(L3)
+	if isBridged {
 		dst = mac(bridged.host(0))
 	}
-	flows := map[packet.Key]struct{}{} // each by the direction seen first
+	flows := map[packet.Key]bool{} // each by the direction seen first
 	var f pcap.Frame
 	for {
 		err := r.Next(&f)
@@ -52,8 +53,10 @@ func newCapture(c *Config) (*capture, error) {
 		if packet.Parse(f.Data, &in) != packet.None || !in.Has(packet.IsIP) || in.Has(packet.HasVLAN|packet.IsFragment|packet.ICMPError|packet.ToMulticast) {
 			continue
 		}
-		if _, back := flows[in.Key.Reverse()]; !back {
-			flows[in.Key] = struct{}{}
+		// All packets come in here: routed, an answer is a session of its own, since that
+		// of the question expects it on the other side of the router.
+		if !isBridged || !flows[in.Key.Reverse()] {
+			flows[in.Key] = true
 		}
 		frame := append([]byte(nil), f.Data...)
 		copy(frame, dst[:])
