@@ -126,7 +126,8 @@ func (l *FlowLog) Flow(r *flowtable.Record) Flow {
 	}
 	f.Source = l.Endpoint(original.Zone(), original.Src.Netip())
 	f.Dest = l.Endpoint(reply.Zone(), reply.Src.Netip())
-	if back := reply.Reverse(); back.WithZone(original.Zone()) != *original {
+	if r.Translated() {
+		back := reply.Reverse()
 		f.Verdict = "TRANSLATED"
 		f.Translated = &Translated{back.Src.Netip(), back.Dst.Netip(), back.SrcPort(), back.DstPort()}
 	}

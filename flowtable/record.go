@@ -59,7 +59,7 @@ func endOf(st State) EndReason {
 
 // Record is what is known of a session, live or ended. Arrays are by Dir.
 type Record struct {
-	Keys    [2]packet.Key // Keys[Reply] is not the Reverse of Keys[Original] if addresses are translated
+	Keys    [2]packet.Key // unless addresses are translated, Keys[Reply] is the Reverse of Keys[Original], in the zone where replies enter
 	Packets [2]uint64
 	Bytes   [2]uint64 // of whole frames, without FCS
 
@@ -82,8 +82,12 @@ type Record struct {
 // Zone returns the zone of the original direction.
 func (r *Record) Zone() packet.Zone { return r.Keys[Original].Zone() }
 
-// Translated reports whether addresses or ports are rewritten.
-func (r *Record) Translated() bool { return r.Keys[Original].Reverse() != r.Keys[Reply] }
+// Translated reports whether addresses or ports are rewritten. That the reply of
+// a routed session enters in another zone is no translation.
+func (r *Record) Translated() bool {
+	original := &r.Keys[Original]
+	return r.Keys[Reply].WithZone(original.Zone()) != original.Reverse()
+}
 
 // fill reads what is known of session n, which must not be recycled meanwhile.
 func (r *Record) fill(t *Table, n uint32) {

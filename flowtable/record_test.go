@@ -108,3 +108,24 @@ func TestEndReasonsHaveNames(t *testing.T) {
 	}
 	require.Equal(t, "UNKNOWN_END_REASON", numEndReasons.String())
 }
+
+func TestTranslated(t *testing.T) {
+	a, b := packet.AddrFrom4(&[4]byte{10, 0, 0, 1}), packet.AddrFrom4(&[4]byte{10, 0, 0, 2})
+	key := func(z packet.Zone, src, dst packet.Addr, sport, dport uint16) packet.Key {
+		return packet.Key{Src: src, Dst: dst, Tail: packet.MakeTail(z, packet.ProtoTCP, sport, dport)}
+	}
+	for _, row := range []struct {
+		why   string
+		reply packet.Key
+		want  bool
+	}{
+		{"within a segment", key(1, b, a, 80, 1000), false},
+		{"between two: routing does not rewrite addresses", key(2, b, a, 80, 1000), false},
+		{"another server answers", key(1, a, a, 80, 1000), true},
+		{"a server answers from another port", key(1, b, a, 8080, 1000), true},
+		{"the client is known by another address and port elsewhere", key(2, b, b, 80, 60000), true},
+	} {
+		r := Record{Keys: [2]packet.Key{key(1, a, b, 1000, 80), row.reply}}
+		require.Equal(t, row.want, r.Translated(), row.why)
+	}
+}
