@@ -77,7 +77,7 @@ type Timers struct {
 	TCPClosing int `json:"tcpClosing,omitempty" min:"1" max:"4320000" default:"120"`
 	// TCPFinWait: after both FINs. Default 45.
 	TCPFinWait int `json:"tcpFinwait,omitempty" min:"1" max:"4320000" default:"45"`
-	// TCPClosed: after a RST. Default 20.
+	// TCPClosed: after a RST, and once both FINs are acknowledged. Default 20.
 	TCPClosed int `json:"tcpClosed,omitempty" min:"1" max:"4320000" default:"20"`
 	// UDPFirstPacket: after the first packet. Default 60.
 	UDPFirstPacket int `json:"udpFirstPacket,omitempty" min:"1" max:"4320000" default:"60"`

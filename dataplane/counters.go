@@ -25,7 +25,7 @@ type counters struct {
 	_     [7]uint64 // keeps two ports' counters off one line
 }
 
-// Counters are the counts of a port since it was added, over all workers.
+// Counters are the counts of a port over all workers.
 type Counters struct {
 	RxPackets, RxBytes uint64
 	TxPackets, TxBytes uint64
@@ -36,25 +36,37 @@ type Counters struct {
 }
 
 func (c *Counters) add(w *counters) {
-	for _, p := range []struct {
-		sum *uint64
-		n   *uint64
-	}{
-		{&c.RxPackets, &w.rxPackets},
-		{&c.RxBytes, &w.rxBytes},
-		{&c.TxPackets, &w.txPackets},
-		{&c.TxBytes, &w.txBytes},
-		{&c.Forwarded, &w.forwarded},
-		{&c.Generated, &w.generated},
-		{&c.Replicated, &w.replicated},
-		{&c.Consumed, &w.consumed},
-		{&c.Held, &w.held},
-		{&c.Released, &w.released},
-	} {
-		*p.sum += atomic.LoadUint64(p.n)
+	from := w.all()
+	for i, sum := range c.all() {
+		*sum += atomic.LoadUint64(from[i])
 	}
 	for r := range w.drops {
 		c.Drops[r] += atomic.LoadUint64(&w.drops[r])
+	}
+}
+
+func (c *Counters) subtract(base *Counters) {
+	from := base.all()
+	for i, sum := range c.all() {
+		*sum -= *from[i]
+	}
+	for r := range base.Drops {
+		c.Drops[r] -= base.Drops[r]
+	}
+}
+
+// all lists what is counted besides drops, in one order for both types.
+func (c *Counters) all() [10]*uint64 {
+	return [...]*uint64{
+		&c.RxPackets, &c.RxBytes, &c.TxPackets, &c.TxBytes, &c.Forwarded,
+		&c.Generated, &c.Replicated, &c.Consumed, &c.Held, &c.Released,
+	}
+}
+
+func (c *counters) all() [10]*uint64 {
+	return [...]*uint64{
+		&c.rxPackets, &c.rxBytes, &c.txPackets, &c.txBytes, &c.forwarded,
+		&c.generated, &c.replicated, &c.consumed, &c.held, &c.released,
 	}
 }
 

@@ -179,7 +179,11 @@ func (w *Worker) admit(v *Vector, i int, d *Decision) {
 	}
 	id := d.Session
 	if id == 0 {
-		reply := d.Translated.Reverse().WithZone(d.outZone)
+		zone := d.outZone
+		if out := v.Snap.Port(d.hop.port()); out != nil && out.Sessions != 0 {
+			zone = out.Sessions
+		}
+		reply := d.Translated.Reverse().WithZone(zone)
 		var reason packet.Reason
 		var created bool
 		id, created, reason = w.flows.Create(d.Info.Key, reply, d.Info, v.Frame(i), v.Now)

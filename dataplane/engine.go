@@ -30,7 +30,8 @@ type Engine struct {
 	workers []*Worker
 	snap    atomic.Pointer[Snapshot]
 
-	mu      sync.Mutex // publication and running
+	mu      sync.Mutex // publication, running and base
+	base    []Counters // by port number: counts of ports that had the number before
 	running int
 	wg      sync.WaitGroup
 	stop    atomic.Bool
@@ -51,7 +52,7 @@ func New(c Config) (*Engine, error) {
 	if faults != nil {
 		return nil, errors.Join(faults...)
 	}
-	e := &Engine{config: c}
+	e := &Engine{config: c, base: make([]Counters, c.Ports+1)}
 	empty := &Snapshot{}
 	e.snap.Store(empty)
 	for i := range c.Workers {
@@ -134,18 +135,35 @@ func b2i(b bool) int {
 	return 0
 }
 
-// PortCounters returns the counts of a port over all workers.
+// PortCounters returns the counts of a port since its number was given to it,
+// over all workers.
 func (e *Engine) PortCounters(number uint16) (c Counters) {
+	c = e.sum(number)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c.subtract(&e.base[number])
+	return c
+}
+
+// ResetCounters makes a port's counts start at zero: its number was another's.
+func (e *Engine) ResetCounters(number uint16) {
+	c := e.sum(number)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.base[number] = c
+}
+
+func (e *Engine) sum(number uint16) (c Counters) {
 	for _, w := range e.workers {
 		c.add(&w.counters[number])
 	}
 	return c
 }
 
-// Ledger returns the books over all ports.
+// Ledger returns the books over all ports that ever were.
 func (e *Engine) Ledger() (l Ledger) {
 	for n := range e.config.Ports + 1 {
-		c := e.PortCounters(uint16(n))
+		c := e.sum(uint16(n))
 		l.Add(c.Ledger())
 	}
 	return l

@@ -42,6 +42,11 @@ type PortConfig struct {
 	MTU  int // largest IP packet it may receive or send, bytes; 0 is no limit
 	VLAN Attachment
 
+	// Sessions is the zone in whose name sessions of this port's packets are kept,
+	// instead of the zone that they enter; 0 is that one. A router's uplinks share
+	// one: an answer need not come back by the uplink that the question left by.
+	Sessions packet.Zone
+
 	Storm StormLimits
 }
 

@@ -29,11 +29,15 @@ func parse(w *Worker, v *Vector) {
 	if v.again {
 		untagged = 0 // each of them knows its own
 	}
+	sessions := untagged
+	if v.In.Sessions != 0 {
+		sessions = v.In.Sessions
+	}
 	for m := v.Live &^ v.done; m != 0; m &= m - 1 {
 		i := next(m)
 		v.at = i
 		v.Zone[i] = untagged
-		if untagged == 0 || !packet.ParseCommon(v.data(i), v.Len[i], untagged, &v.Info[i]) {
+		if untagged == 0 || !packet.ParseCommon(v.data(i), v.Len[i], sessions, &v.Info[i]) {
 			w.parse(v, i)
 		}
 	}
@@ -60,13 +64,21 @@ func (w *Worker) parse(v *Vector, i int) {
 		return
 	}
 	zone := v.Zone[i]
-	if zone == 0 {
+	switch {
+	case zone != 0:
+	case v.In.VLAN.Tagged != nil || v.In.VLAN.Stacked != nil:
+		v.Drop(i, packet.VLANFiltered) // no tag where one is needed
+		return
+	default:
 		v.Drop(i, packet.UnknownSegment)
 		return
 	}
 	if in.Has(packet.HasVLAN) {
 		v.Drop(i, packet.VLANFiltered)
 		return
+	}
+	if v.In.Sessions != 0 {
+		zone = v.In.Sessions
 	}
 	in.Key.Tail |= uint64(zone) << 32
 	if in.Has(packet.ToMulticast) {

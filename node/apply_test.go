@@ -128,6 +128,54 @@ func TestApplyIsAllOrNothing(t *testing.T) {
 	require.Equal(t, uint64(3), n.Engine().Snapshot().Revision)
 }
 
+func TestDevicesOutliveTheirPorts(t *testing.T) {
+	devices := &memDevices{byName: map[string]*mem.Port{}}
+	m := lan(t, 1, nil, "a", "b")
+	named := func(m *control.Model, port, device string, queues int) *control.Model {
+		for i := range m.Ports {
+			if m.Ports[i].Name == port {
+				m.Ports[i].Device = control.Device{Type: "tap", Name: device, Queues: queues}
+			}
+		}
+		return m
+	}
+	n, err := node.New(node.Options{Workers: 1, Open: devices.open}, named(m, "a", "tap0", 1))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, n.Close()) }()
+
+	next := named(lan(t, 2, m, "b", "c"), "c", "tap0", 1)
+	opened := devices.opened
+	require.NoError(t, n.Apply(next))
+	require.Equal(t, opened, devices.opened, "a device can be open once only: it goes over to the new port")
+
+	err = n.Apply(named(lan(t, 3, next, "b", "d"), "d", "tap0", 4))
+	require.EqualError(t, err, "port d: device tap0 is open for port c with other settings: remove that first, and add this in the next revision")
+	require.NoError(t, n.Apply(lan(t, 4, next, "b")))
+	require.NoError(t, n.Apply(named(lan(t, 5, next, "b", "d"), "d", "tap0", 4)))
+	require.Equal(t, opened+1, devices.opened)
+}
+
+func TestCountersStartWithThePort(t *testing.T) {
+	devices := &memDevices{byName: map[string]*mem.Port{}}
+	m := lan(t, 1, nil, "a", "b")
+	n, err := node.New(node.Options{Workers: 1, Open: devices.open}, m)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, n.Close()) }()
+	number := m.Ports[0].Number
+	f, err := frametext.Parse("udp 10.0.0.10:1 > 10.0.0.11:53")
+	require.NoError(t, err)
+	devices.byName["a"].Inject(f)
+	n.Engine().Worker(0).Step(1e9)
+	require.Equal(t, uint64(1), n.Engine().PortCounters(number).RxPackets)
+
+	require.NoError(t, n.Apply(lan(t, 2, nil, "b")))
+	fresh := lan(t, 3, nil, "a", "b") // without allocations: a's number again
+	require.Equal(t, number, fresh.Ports[0].Number)
+	require.NoError(t, n.Apply(fresh))
+	require.Zero(t, n.Engine().PortCounters(number).RxPackets, "what another port of that number has counted is not its own")
+	require.Equal(t, uint64(1), n.Engine().Ledger().Received, "the books go on")
+}
+
 func TestNewReportsWhatFails(t *testing.T) {
 	devices := &memDevices{byName: map[string]*mem.Port{}, refuse: "a"}
 	_, err := node.New(node.Options{Workers: 1, Open: devices.open}, lan(t, 1, nil, "a"))

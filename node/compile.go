@@ -32,8 +32,17 @@ func portConfig(m *control.Model, p *control.Port, device dataplane.Port) *datap
 	caps := device.Caps()
 	return &dataplane.PortConfig{
 		Number: p.Number, Name: p.Name, Port: device, Caps: caps, Queues: max(caps.Queues, 1),
-		MTU: p.MTU, VLAN: attachment(m, p), Storm: stormLimits(&p.RateLimits),
+		MTU: p.MTU, VLAN: attachment(m, p), Sessions: sessionZone(m, p), Storm: stormLimits(&p.RateLimits),
 	}
+}
+
+// sessionZone is one for all uplinks of a router: what leaves by one may be
+// answered by another.
+func sessionZone(m *control.Model, p *control.Port) packet.Zone {
+	if p.Uplink < 0 {
+		return 0
+	}
+	return packet.Zone(m.Routers[p.Router].Uplinks[0].Zone)
 }
 
 func attachment(m *control.Model, p *control.Port) dataplane.Attachment {
@@ -176,4 +185,4 @@ func routeRouter(m *control.Model, r *control.Router) route.Router {
 }
 
 // sameDevice reports whether a port can keep its open device.
-func sameDevice(a, b *control.Port) bool { return a.Number == b.Number && a.Device == b.Device }
+func sameDevice(a, b *control.Port) bool { return a.Device == b.Device }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/flowtable"
@@ -21,8 +22,11 @@ type Options struct {
 	// Workers overrides the configuration's number; 0 leaves it.
 	Workers int
 
-	// Open makes the device of a port.
-	Open func(p *control.Port) (dataplane.Port, error)
+	// Open makes the device of a port. Devices are the types that it can make, so
+	// that ports with others are refused before any is opened; nil is all. A port
+	// without a device is Open's business.
+	Open    func(p *control.Port) (dataplane.Port, error)
+	Devices []api.DeviceType
 
 	Seed    uint64 // of hashes
 	Buffers int    // frames in flight; default 16384
@@ -50,9 +54,10 @@ type Node struct {
 	engine  *dataplane.Engine
 	routes  *route.State
 
-	mu    sync.Mutex // Apply and Close
-	ports map[string]*openPort
-	epoch uint32
+	mu       sync.Mutex // Apply and Close
+	ports    map[string]*openPort
+	epoch    uint32
+	settings control.Node // in force since New
 }
 
 // openPort is a port with its device.
@@ -61,10 +66,14 @@ type openPort struct {
 	device dataplane.Port
 }
 
-// New makes a node and puts a first model in force. Nothing runs yet: Engine
-// is started by the caller, or driven step by step.
+// New makes a node and puts a first model in force. Nothing runs yet: the
+// caller calls Start, or drives Engine step by step. The error wraps ErrUnsupported if
+// the model has settings that can't be put into effect.
 func New(o Options, m *control.Model) (n *Node, err error) {
-	n = &Node{options: o, ports: map[string]*openPort{}}
+	if err := unsupported(m, &o); err != nil {
+		return nil, err
+	}
+	n = &Node{options: o, ports: map[string]*openPort{}, settings: m.Node}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
@@ -143,12 +152,35 @@ func (n *Node) Arena() *packet.Arena { return n.arena }
 // Routes returns what layers 2 and 3 have learned.
 func (n *Node) Routes() *route.State { return n.routes }
 
+// unsupported refuses a model for a node with options o.
+func unsupported(m *control.Model, o *Options) error {
+	return errors.Join(Unsupported(m), unopenable(m, o.Devices))
+}
+
+// Start runs the workers, each on a thread of its own and on the CPU that the
+// configuration names for it, until Close.
+func (n *Node) Start(idle dataplane.Idle) error {
+	cpus, workers := n.settings.CPUs, n.engine.Workers()
+	if len(cpus) != 0 {
+		if len(cpus) < workers {
+			return fmt.Errorf("NodeConfig: spec.cpus: %d CPUs are too few for %d workers; name more or remove it", len(cpus), workers)
+		}
+		cpus = cpus[:workers]
+	}
+	return n.engine.Start(dataplane.RunConfig{CPUs: cpus, Idle: idle})
+}
+
 // Apply puts a model in force, all of it or nothing: on an error the one before
-// stays. Ports that both have in the same form go on undisturbed; sessions live
+// stays. The error wraps ErrUnsupported if the model has settings that can't be put into
+// effect, or changes one that a node is made with. Ports that both have in the same form go on undisturbed; sessions live
 // on, and are decided again at their next packet.
 func (n *Node) Apply(m *control.Model) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	err := errors.Join(unsupported(m, &n.options), unchangeable(&n.settings, &m.Node, n.options.Workers == 0))
+	if err != nil {
+		return err
+	}
 	opened, err := n.openPorts(m)
 	if err != nil {
 		return err
@@ -158,58 +190,88 @@ func (n *Node) Apply(m *control.Model) error {
 		err = n.engine.Publish(n.snapshot(m, opened, forwarder))
 	}
 	if err != nil {
-		for name, p := range opened {
-			if n.ports[name] != p {
-				closePort(p)
-			}
-		}
+		closeAllBut(opened, n.ports)
 		return err
 	}
 	n.epoch++
 	n.engine.Synchronize()
 	n.routes.Adopt(forwarder)
-	old := n.ports
+	closeAllBut(n.ports, opened)
 	n.ports = opened
-	for name, p := range old {
-		if opened[name] != p {
-			closePort(p)
-		}
-	}
 	return nil
 }
 
-// openPorts returns the ports of a model: those that exist in the same form,
-// and new ones for the rest. It opens all or none.
+// deviceKey is what can be open once only.
+type deviceKey struct {
+	kind        api.DeviceType
+	name, netns string
+}
+
+func keyOf(d *control.Device) deviceKey { return deviceKey{d.Type, d.Name, d.NetNS} }
+
+// openPorts returns the ports of a model: with the devices that are open
+// already, also under another port's name, and new ones for the rest. It opens
+// all or none.
 func (n *Node) openPorts(m *control.Model) (map[string]*openPort, error) {
+	inUse := make(map[deviceKey]*openPort, len(n.ports))
+	for _, p := range n.ports {
+		if p.config.Device.Name != "" {
+			inUse[keyOf(&p.config.Device)] = p
+		}
+	}
 	opened := make(map[string]*openPort, len(m.Ports))
 	var errs []error
 	for i := range m.Ports {
 		config := &m.Ports[i]
-		if p := n.ports[config.Name]; p != nil && sameDevice(&p.config, config) {
-			opened[config.Name] = p
-			continue
+		old := n.ports[config.Name]
+		if old == nil || !sameDevice(&old.config, config) {
+			old = inUse[keyOf(&config.Device)]
 		}
-		device, err := n.options.Open(config)
+		p, err := n.openPort(config, old)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("port %s: %w", config.Name, err))
 			continue
 		}
-		opened[config.Name] = &openPort{*config, device}
+		opened[config.Name] = p
 	}
 	if err := errors.Join(errs...); err != nil {
-		for name, p := range opened {
-			if n.ports[name] != p {
-				closePort(p)
-			}
-		}
+		closeAllBut(opened, n.ports)
 		return nil, err
+	}
+	for name, p := range opened {
+		if old := n.ports[name]; old == nil || old.config.Number != p.config.Number {
+			n.engine.ResetCounters(p.config.Number)
+		}
 	}
 	return opened, nil
 }
 
-func closePort(p *openPort) {
-	if c, ok := p.device.(io.Closer); ok {
-		_ = c.Close() // nothing is left to be done about it
+// openPort takes the device of an open port, or opens one if old is nil.
+func (n *Node) openPort(config *control.Port, old *openPort) (*openPort, error) {
+	if old == nil {
+		device, err := n.options.Open(config)
+		if err != nil {
+			return nil, err
+		}
+		return &openPort{*config, device}, nil
+	}
+	if old.config.Device != config.Device {
+		return nil, fmt.Errorf("device %s is open for port %s with other settings: remove that first, and add this in the next revision",
+			config.Device.Name, old.config.Name)
+	}
+	return &openPort{*config, old.device}, nil
+}
+
+// closeAllBut closes the devices of ports that others do not use.
+func closeAllBut(ports, others map[string]*openPort) {
+	used := make(map[dataplane.Port]bool, len(others))
+	for _, p := range others {
+		used[p.device] = true
+	}
+	for _, p := range ports {
+		if c, ok := p.device.(io.Closer); ok && !used[p.device] {
+			_ = c.Close() // nothing is left to be done about it
+		}
 	}
 }
 
@@ -239,9 +301,7 @@ func (n *Node) Close() error {
 	if n.engine != nil {
 		n.engine.Stop()
 	}
-	for _, p := range n.ports {
-		closePort(p)
-	}
+	closeAllBut(n.ports, nil)
 	n.ports = nil
 	var errs []error
 	if n.routes != nil {

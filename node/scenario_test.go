@@ -301,6 +301,9 @@ func (g *stage) happened(before books) (list []string) {
 	}
 	for name, after := range g.books() {
 		was := before[name]
+		if after.RxPackets < was.RxPackets {
+			was = dataplane.Counters{} // the port has been added anew
+		}
 		for r := range after.Drops {
 			for range after.Drops[r] - was.Drops[r] {
 				list = append(list, name+" ! "+packet.Reason(r).String())

@@ -22,7 +22,7 @@ const (
 	InvalidSourceIP   // source address that may never be one: multicast, broadcast, loopback on the wire
 	InvalidIPChecksum // IPv4 header checksum wrong on a frame that had to be routed
 	UnsupportedL2     // EtherType or link-layer form this segment does not carry
-	VLANFiltered      // VLAN tag not allowed on this port
+	VLANFiltered      // VLAN tag not allowed on this port, or none where one is needed
 	UnknownSegment    // port belongs to no segment
 
 	// Fragments.
@@ -38,7 +38,7 @@ const (
 	MACLimit          // port has learned as many addresses as it may
 	MACConflict       // address is bound to another port
 	SplitHorizon      // would leave by the port it came in by
-	NoDestination     // unknown unicast where flooding is off
+	NoDestination     // nobody to send it to: unknown unicast where flooding is off, or a segment without other ports
 	StormControl      // broadcast, multicast or unknown-unicast limit
 	SuppressedARP     // ARP or ND answered here; the flood was not needed
 	ReservedMulticast // link-local control frame (01:80:c2:00:00:0x) that a bridge does not forward
@@ -100,7 +100,7 @@ var reasons = [NumReasons]struct{ name, component, meaning string }{
 	InvalidSourceIP:     {"INVALID_SOURCE_IP", "Parser", "source address that may never be one: multicast, broadcast, loopback on the wire"},
 	InvalidIPChecksum:   {"INVALID_IP_CHECKSUM", "Routing", "IPv4 header checksum wrong on a frame that had to be routed"},
 	UnsupportedL2:       {"UNSUPPORTED_L2_PROTOCOL", "Forwarding", "EtherType or link-layer form this segment does not carry"},
-	VLANFiltered:        {"VLAN_FILTERED", "Forwarding", "VLAN tag not allowed on this port"},
+	VLANFiltered:        {"VLAN_FILTERED", "Forwarding", "VLAN tag not allowed on this port, or none where one is needed"},
 	UnknownSegment:      {"UNKNOWN_SEGMENT", "Forwarding", "port belongs to no segment"},
 	FragmentTiny:        {"FRAGMENT_TINY", "Fragments", "RFC 1858: first fragment without the ports, or offset that could overwrite them"},
 	FragmentNoFirst:     {"FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND", "Fragments", "waited for the first fragment in vain (Cilium: first logical datagram fragment not found)"},
@@ -110,7 +110,7 @@ var reasons = [NumReasons]struct{ name, component, meaning string }{
 	MACLimit:            {"MAC_LIMIT", "Forwarding", "port has learned as many addresses as it may"},
 	MACConflict:         {"MAC_CONFLICT", "SpoofGuard", "address is bound to another port"},
 	SplitHorizon:        {"SPLIT_HORIZON", "Forwarding", "would leave by the port it came in by"},
-	NoDestination:       {"NO_DESTINATION", "Forwarding", "unknown unicast where flooding is off"},
+	NoDestination:       {"NO_DESTINATION", "Forwarding", "nobody to send it to: unknown unicast where flooding is off, or a segment without other ports"},
 	StormControl:        {"STORM_CONTROL", "Forwarding", "broadcast, multicast or unknown-unicast limit"},
 	SuppressedARP:       {"ARP_SUPPRESSED", "Forwarding", "ARP or ND answered here; the flood was not needed"},
 	ReservedMulticast:   {"RESERVED_MULTICAST", "Forwarding", "link-local control frame (01:80:c2:00:00:0x) that a bridge does not forward"},

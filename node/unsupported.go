@@ -1,0 +1,97 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/control"
+)
+
+// ErrUnsupported is wrapped by errors about settings that are valid, but that
+// this version can't put into effect. A setting is refused rather than ignored, so that
+// nobody relies on what is not there.
+var ErrUnsupported = errors.New("not supported by this version")
+
+// Unsupported returns an error that names each setting of a model that this
+// version can't put into effect, and what to do about it; nil if there is none.
+//
+// What only describes may stay: a segment's VNI and VLAN that no port uses, pools
+// for services that nobody asks for, labels, a pool's DNS. Devices are another
+// matter: see Options.Devices.
+func Unsupported(m *control.Model) error {
+	var faults []error
+	refuse := func(unless bool, setting, value, why, remedy string) {
+		if !unless {
+			faults = append(faults, fmt.Errorf("NodeConfig: %s: %s is %w: %s; %s", setting, value, ErrUnsupported, why, remedy))
+		}
+	}
+	c := &m.Node
+	refuse(c.DefaultAction == api.ActionAllow, "spec.defaultRule.action", string(c.DefaultAction),
+		"it has no firewall, and what is not dropped for another reason passes", "remove it or set it to ALLOW")
+	refuse(!c.DefaultLogged, "spec.defaultRule.logged", "true",
+		"it has no firewall whose rules could be logged", "remove it or set it to false")
+	refuse(c.Workers <= maxWorkers, "spec.workers", fmt.Sprint(c.Workers),
+		fmt.Sprintf("%d is the most", maxWorkers), "set it to less")
+	return errors.Join(faults...)
+}
+
+// maxWorkers is the data plane's.
+const maxWorkers = 64
+
+// unopenable refuses ports with devices of types that Open can't make; known
+// nil is all types.
+func unopenable(m *control.Model, known []api.DeviceType) error {
+	if known == nil {
+		return nil
+	}
+	var faults []error
+	for i := range m.Ports {
+		p := &m.Ports[i]
+		if t := p.Device.Type; t != "" && !slices.Contains(known, t) {
+			faults = append(faults, fmt.Errorf("%s: spec.device.type: %s is %w; remove the device or set it to %s", "Port "+p.Name, t, ErrUnsupported, oneOf(known)))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func oneOf(types []api.DeviceType) string {
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = string(t)
+	}
+	return strings.Join(names, ", ")
+}
+
+// unchangeable refuses changes of what a node is made with: memory is taken once,
+// and the timers are in every session. workers is set if their number is the
+// configuration's.
+func unchangeable(was, is *control.Node, workers bool) error {
+	var faults []error
+	compare := func(setting string, was, is any) {
+		if !reflect.DeepEqual(was, is) {
+			faults = append(faults, fmt.Errorf("NodeConfig: %s: a change from %v to %v while the node runs is %w; restart it with this configuration, or set it back", setting, was, is, ErrUnsupported))
+		}
+	}
+	if workers {
+		compare("spec.workers", was.Workers, is.Workers)
+		compare("spec.cpus", was.CPUs, is.CPUs)
+	}
+	for _, group := range []struct {
+		path    string
+		was, is any
+	}{
+		{"spec.timers.", was.Timers, is.Timers},
+		{"spec.limits.", was.Limits, is.Limits},
+	} {
+		a, b := reflect.ValueOf(group.was), reflect.ValueOf(group.is)
+		for i := range a.NumField() {
+			name, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("json"), ",")
+			compare(group.path+name, a.Field(i).Interface(), b.Field(i).Interface())
+		}
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,268 @@
+package node_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/node"
+	"github.com/sluice-net/sluice/port/mem"
+)
+
+// modelOf compiles a configuration: a port "a" with a device, and a NodeConfig.
+func modelOf(t *testing.T, nodeConfig, device string) *control.Model {
+	t.Helper()
+	text := `
+apiVersion: sluice.dev/v1
+kind: NodeConfig
+metadata: {name: this}
+spec: {` + nodeConfig + `}
+---
+apiVersion: sluice.dev/v1
+kind: Segment
+metadata: {name: s}
+spec: {vni: 5000, vlan: 7}
+---
+apiVersion: sluice.dev/v1
+kind: Port
+metadata: {name: a, labels: {app: web}}
+spec: {segment: s` + device + `}
+---
+apiVersion: sluice.dev/v1
+kind: IPPool
+metadata: {name: vips}
+spec: {usage: vips, cidr: 192.0.2.0/24, dnsSuffix: example.org}
+`
+	objects, faults := control.Decode("site.yaml", []byte(text), control.Options{})
+	require.Empty(t, faults)
+	m, faults := control.Compile(control.Input{Objects: objects, Revision: 1})
+	require.Empty(t, faults)
+	return m
+}
+
+func options(devices ...api.DeviceType) node.Options {
+	return node.Options{
+		Buffers: 256, Supers: 1, Seed: 1, Devices: devices,
+		Open: func(*control.Port) (dataplane.Port, error) { return mem.New(mem.Config{}), nil },
+	}
+}
+
+func TestUnsupportedSettings(t *testing.T) {
+	const tap = ", device: {type: tap, name: tap0}"
+	for _, row := range []struct {
+		why        string
+		nodeConfig string
+		device     string
+		devices    []api.DeviceType
+		want       []string // parts of the error, a list for each line; none: it is supported
+	}{
+		{"defaults, and what only describes", "", "", nil, nil},
+		{"what is said without need", "defaultRule: {action: ALLOW, logged: false}", "", nil, nil},
+		{
+			"a default rule that drops", "defaultRule: {action: DROP}", "", nil,
+			[]string{"NodeConfig: spec.defaultRule.action: DROP is not supported by this version: it has no firewall, and what is not dropped for another reason passes; remove it or set it to ALLOW"},
+		},
+		{"a default rule that rejects", "defaultRule: {action: REJECT}", "", nil, []string{"spec.defaultRule.action: REJECT"}},
+		{
+			"a default rule that logs", "defaultRule: {logged: true}", "", nil,
+			[]string{"NodeConfig: spec.defaultRule.logged: true is not supported by this version: it has no firewall whose rules could be logged; remove it or set it to false"},
+		},
+		{
+			"more workers than the data plane can have", "workers: 65", "", nil,
+			[]string{"NodeConfig: spec.workers: 65 is not supported by this version: 64 is the most; set it to less"},
+		},
+		{
+			"a device that cannot be opened", "", tap,
+			[]api.DeviceType{api.DeviceMem, api.DevicePcap},
+			[]string{"Port a: spec.device.type: tap is not supported by this version; remove the device or set it to mem, pcap"},
+		},
+		{"a device that can", "", tap, []api.DeviceType{api.DeviceTAP}, nil},
+		{"any, where devices are not opened", "", tap, nil, nil},
+		{"no device, which is for Open to judge", "", "", []api.DeviceType{api.DeviceTAP}, nil},
+		{
+			"all faults are told at once", "defaultRule: {action: DROP, logged: true}", tap,
+			[]api.DeviceType{api.DeviceMem},
+			[]string{"spec.defaultRule.action", "spec.defaultRule.logged", "Port a: spec.device.type"},
+		},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			n, err := node.New(options(row.devices...), modelOf(t, row.nodeConfig, row.device))
+			if row.want == nil {
+				require.NoError(t, err)
+				require.NoError(t, n.Close())
+				return
+			}
+			requireUnsupported(t, err, row.want)
+			require.Nil(t, n)
+		})
+	}
+}
+
+// requireUnsupported requires an error that has a line for each of want.
+func requireUnsupported(t *testing.T, err error, want []string) {
+	t.Helper()
+	require.ErrorIs(t, err, node.ErrUnsupported)
+	lines := strings.Split(err.Error(), "\n")
+	require.Len(t, lines, len(want), "%v", err)
+	for i, w := range want {
+		require.Contains(t, lines[i], w)
+	}
+}
+
+// A node that runs can't be made another one, and says so.
+func TestUnsupportedChanges(t *testing.T) {
+	const first = "workers: 1, cpus: '0', timers: {udpSingle: 30}, limits: {sessions: 2048}"
+	for _, row := range []struct {
+		why        string
+		nodeConfig string
+		device     string
+		workers    int // Options.Workers
+		want       []string
+	}{
+		{"the same again", first, "", 0, nil},
+		{"another gateway, and a port's MTU", first + ", gatewayMAC: '02:00:00:00:00:01', ipReallocationTime: 5", ", mtu: 9000", 0, nil},
+		{
+			"a timer", strings.Replace(first, "30", "31", 1), "", 0,
+			[]string{"NodeConfig: spec.timers.udpSingle: a change from 30s to 31s while the node runs is not supported by this version; restart it with this configuration, or set it back"},
+		},
+		{"a limit", strings.Replace(first, "2048", "4096", 1), "", 0, []string{"NodeConfig: spec.limits.sessions: a change from 2048 to 4096"}},
+		{
+			"every limit", "workers: 1, cpus: '0', timers: {udpSingle: 30}, limits: {sessions: 4096, sessionsPerSource: 5, macTable: 100, neighbors: 100, fragments: 100, icmpErrorsPerSecond: 5}", "", 0,
+			[]string{"limits.sessions:", "limits.sessionsPerSource:", "limits.macTable:", "limits.neighbors:", "limits.fragments:", "limits.icmpErrorsPerSecond:"},
+		},
+		{"workers", strings.Replace(strings.Replace(first, "workers: 1", "workers: 2", 1), "cpus: '0'", "cpus: 0-1", 1), "", 0, []string{"spec.workers: a change from 1 to 2", "spec.cpus: a change from [0] to [0 1]"}},
+		{"workers, where the configuration's number does not count", strings.Replace(first, "cpus: '0'", "cpus: '1'", 1), "", 1, nil},
+		{"a setting that there is no support for at all", first + ", defaultRule: {action: DROP}", "", 0, []string{"spec.defaultRule.action: DROP"}},
+		{"a device", first, ", device: {type: afxdp, name: eth9}", 0, []string{"Port a: spec.device.type: afxdp"}},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			o := options(api.DeviceMem)
+			o.Workers = row.workers
+			n, err := node.New(o, modelOf(t, first, ""))
+			require.NoError(t, err)
+			defer func() { require.NoError(t, n.Close()) }()
+			before := n.Engine().Snapshot()
+			err = n.Apply(modelOf(t, row.nodeConfig, row.device))
+			if row.want == nil {
+				require.NoError(t, err)
+				require.Equal(t, before.Epoch+1, n.Engine().Snapshot().Epoch)
+				return
+			}
+			requireUnsupported(t, err, row.want)
+			require.Same(t, before, n.Engine().Snapshot(), "the model before stays in force")
+		})
+	}
+}
+
+func TestStartPinsWorkers(t *testing.T) {
+	var mine unix.CPUSet
+	require.NoError(t, unix.SchedGetaffinity(0, &mine))
+	cpu := 0
+	for !mine.IsSet(cpu) {
+		cpu++
+	}
+	start := func(cpus []int, workers int) error {
+		m := modelOf(t, "", "")
+		m.Node.CPUs = cpus
+		o := options()
+		o.Workers = workers
+		n, err := node.New(o, m)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, n.Close()) }()
+		return n.Start(dataplane.DefaultIdle)
+	}
+	require.NoError(t, start(nil, 1), "not pinned")
+	require.NoError(t, start([]int{cpu}, 1))
+	require.ErrorContains(t, start([]int{1023}, 1), "CPU 1023", "the kernel is asked for the CPU that is named")
+	require.NoError(t, start([]int{cpu, 1023}, 1), "fewer workers than CPUs: the first ones count")
+	require.ErrorContains(t, start([]int{cpu}, 2), "NodeConfig: spec.cpus: 1 CPUs are too few for 2 workers")
+}
+
+// described are the fields of a model that need no code in node, and why.
+var described = map[string]string{
+	"Model.Digest":                "for those who compare nodes",
+	"Model.Namespaces":            "labels for the firewall's groups; ports have their segments by themselves",
+	"Model.Pools":                 "stocks of addresses; nothing takes from them until there are services",
+	"Model.Allocations":           "for the next Compile",
+	"Node.IPReallocationTime":     "control keeps addresses",
+	"Segment.VNI":                 "a number; no tunnel is asked for by it alone",
+	"Segment.VLAN":                "resolved in Port.Attachments",
+	"Segment.RateLimits":          "resolved in Port.RateLimits",
+	"Segment.Security":            "resolved in Port.Memberships",
+	"Port.Namespace":              "part of Name",
+	"Port.Labels":                 "for groups",
+	"Port.Pod":                    "for groups",
+	"Port.Segment":                "resolved in Port.Attachments",
+	"Port.MACLearning":            "resolved in Port.Memberships; an uplink has none",
+	"Device.Name":                 "Open's",
+	"Device.NetNS":                "Open's",
+	"Device.Queues":               "Open's",
+	"Device.Offload":              "Open's",
+	"Device.AllowFallback":        "Open's",
+	"Router.Connected":            "the segments' subnets again",
+	"Uplink.Gateways":             "resolved in Router.Routes",
+	"Route.Segment":               "follows from Via",
+	"Route.Uplink":                "follows from Via",
+	"Port.UnknownUnicastFlooding": "resolved in Port.Memberships; an uplink floods to nobody",
+}
+
+// A setting that nothing reads has no effect: each field of a model is read in
+// this package, or has its reason not to be.
+func TestEveryFieldOfAModelIsReadOrDescribed(t *testing.T) {
+	read := map[string]bool{}
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		require.NoError(t, err)
+		ast.Inspect(f, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok {
+				read[s.Sel.Name] = true
+			}
+			return true
+		})
+	}
+	ours := reflect.TypeFor[control.Model]().PkgPath()
+	seen := map[reflect.Type]bool{}
+	found := map[string]bool{}
+	var walk func(t reflect.Type)
+	walk = func(typ reflect.Type) {
+		for typ.Kind() == reflect.Slice || typ.Kind() == reflect.Pointer {
+			typ = typ.Elem()
+		}
+		fields := typ.PkgPath() == ours || typ == reflect.TypeFor[api.Limits]() || typ == reflect.TypeFor[api.RateLimits]()
+		if typ.Kind() != reflect.Struct || !fields || seen[typ] {
+			return
+		}
+		seen[typ] = true
+		for i := range typ.NumField() {
+			name := typ.Name() + "." + typ.Field(i).Name
+			found[name] = true
+			if described[name] != "" {
+				if typ != reflect.TypeFor[control.Model]() {
+					walk(typ.Field(i).Type)
+				}
+				continue
+			}
+			require.True(t, read[typ.Field(i).Name], "%s is read nowhere: put it into effect, refuse it in unsupported.go, or say in described why it needs nothing", name)
+			walk(typ.Field(i).Type)
+		}
+	}
+	walk(reflect.TypeFor[control.Model]())
+	for name := range described {
+		require.True(t, found[name], "%s is no field any more", name)
+	}
+}
