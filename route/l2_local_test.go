@@ -208,7 +208,7 @@ func TestAnswersCarryTags(t *testing.T) {
 			why: "between the two, tags are exchanged", in: "2 udp 10.0.0.2:1 > 10.0.0.1:2 qinq 200 vlan 7",
 			want: []string{"1 udp 10.0.0.2:1 > 10.0.0.1:2 vlan 100"},
 		},
-		{why: "without its tag a frame is in no segment", in: "1 udp 10.0.0.1:1 > 10.0.0.2:2", drop: packet.UnknownSegment},
+		{why: "without its tag a frame is in no segment", in: "1 udp 10.0.0.1:1 > 10.0.0.2:2", drop: packet.VLANFiltered},
 		{why: "another tag is not allowed", in: "1 udp 10.0.0.1:1 > 10.0.0.2:2 vlan 101", drop: packet.VLANFiltered},
 		{why: "nor half of two", in: "2 udp 10.0.0.2:1 > 10.0.0.1:2 qinq 200", drop: packet.VLANFiltered},
 	})
