@@ -35,7 +35,8 @@ type PortSpec struct {
 	// dropped.
 	VLAN *PortVLAN `json:"vlan,omitempty"`
 
-	// RateLimits bound floods; each limit given replaces the segment's.
+	// RateLimits bound floods, of all the port's segments together; each limit
+	// given replaces that of the segment of untagged frames.
 	RateLimits RateLimits `json:"rateLimits,omitzero"`
 
 	// MACLearning replaces the segment's; what it does not give has the

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/node"
 	"github.com/sluice-net/sluice/node/replay"
 )
 
@@ -75,7 +76,8 @@ each drop) and report.json (counters and the ledger).`,
 	return cmd
 }
 
-// loadModel reads and compiles a configuration.
+// loadModel reads and compiles a configuration, and refuses what this version
+// can't put into effect.
 func loadModel(paths []string, stdin io.Reader, skipUnknown bool) (*control.Model, error) {
 	objects, faults := control.Load(paths, stdin, control.Options{SkipUnknown: skipUnknown})
 	if len(faults) > 0 {
@@ -84,6 +86,9 @@ func loadModel(paths []string, stdin io.Reader, skipUnknown bool) (*control.Mode
 	model, faults := control.Compile(control.Input{Objects: objects, Revision: 1})
 	if len(faults) > 0 {
 		return nil, faults
+	}
+	if err := node.Unsupported(model); err != nil {
+		return nil, err
 	}
 	return model, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -118,6 +119,17 @@ func TestFaultsAreAllListed(t *testing.T) {
 	} {
 		require.True(t, strings.HasPrefix(lines[i], want), "want %s\ngot  %s", want, lines[i])
 	}
+}
+
+// What can't be put into effect is refused before anything is written.
+func TestUnsupportedConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	config := write(t, dir, "drop.yaml", site+"---\napiVersion: sluice.dev/v1\nkind: NodeConfig\nmetadata: {name: this}\nspec: {defaultRule: {action: DROP}}\n")
+	out := filepath.Join(dir, "out")
+	got := sluice(t, "replay", "--config", config, "--in", "web/a="+capture(t, dir, "a.pcap", question), "--out", out)
+	require.Equal(t, exitConfig, got.status)
+	require.True(t, strings.HasPrefix(got.err, "sluice: NodeConfig: spec.defaultRule.action: DROP is not supported by this version: "), got.err)
+	require.NoDirExists(t, out)
 }
 
 func TestInterrupted(t *testing.T) {
