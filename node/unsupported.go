@@ -34,13 +34,8 @@ func Unsupported(m *control.Model) error {
 		"it has no firewall, and what is not dropped for another reason passes", "remove it or set it to ALLOW")
 	refuse(!c.DefaultLogged, "spec.defaultRule.logged", "true",
 		"it has no firewall whose rules could be logged", "remove it or set it to false")
-	refuse(c.Workers <= maxWorkers, "spec.workers", fmt.Sprint(c.Workers),
-		fmt.Sprintf("%d is the most", maxWorkers), "set it to less")
 	return errors.Join(faults...)
 }
-
-// maxWorkers is the data plane's.
-const maxWorkers = 64
 
 // unopenable refuses ports with devices of types that Open can't make; known
 // nil is all types.

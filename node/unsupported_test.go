@@ -78,10 +78,6 @@ func TestUnsupportedSettings(t *testing.T) {
 			[]string{"NodeConfig: spec.defaultRule.logged: true is not supported by this version: it has no firewall whose rules could be logged; remove it or set it to false"},
 		},
 		{
-			"more workers than the data plane can have", "workers: 65", "", nil,
-			[]string{"NodeConfig: spec.workers: 65 is not supported by this version: 64 is the most; set it to less"},
-		},
-		{
 			"a device that cannot be opened", "", tap,
 			[]api.DeviceType{api.DeviceMem, api.DevicePcap},
 			[]string{"Port a: spec.device.type: tap is not supported by this version; remove the device or set it to mem, pcap"},
