@@ -165,6 +165,9 @@ func appendPadded(p []byte, next int, proto uint8, size int) ([]byte, int) {
 	p = append(p, 0, byte(size/8-1))
 	for left := size - 2; left > 0; {
 		n := min(left, 257)
+		if left-n == 1 {
+			n-- // PadN takes two bytes at least
+		}
 		p = append(p, optionPadN, byte(n-2))
 		p = append(p, make([]byte, n-2)...)
 		left -= n
