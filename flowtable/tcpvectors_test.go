@@ -4,10 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/internal/sharedtest"
 )
 
 // packetdrillCases are the cases of the kernel's conntrack tests, by the id
@@ -117,14 +118,7 @@ func TestPacketdrillCases(t *testing.T) {
 
 // Every case of the shared description has rows above.
 func TestPacketdrillCasesAreComplete(t *testing.T) {
-	dir := os.Getenv("SLUICE_SHARED")
-	if dir == "" {
-		dir = "../../shared"
-	}
-	b, err := os.ReadFile(filepath.Join(dir, "vectors", "conntrack_packetdrill.json"))
-	if os.IsNotExist(err) {
-		t.Skipf("no shared test data at %s; set SLUICE_SHARED", dir)
-	}
+	b, err := os.ReadFile(sharedtest.Path(t, "vectors", "conntrack_packetdrill.json"))
 	require.NoError(t, err)
 	var file struct {
 		Cases []struct {

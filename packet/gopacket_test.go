@@ -14,6 +14,8 @@ import (
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/internal/sharedtest"
 )
 
 // decoded is what one of the two decoders says of a frame. Fields of layers
@@ -304,15 +306,7 @@ func TestParseAgreesWithGopacket(t *testing.T) {
 // left out.
 func eachCapture(t *testing.T, f func(path string, read func() (frame []byte, ok bool))) {
 	t.Helper()
-	dir := os.Getenv("SLUICE_SHARED")
-	if dir == "" {
-		dir = "../../shared"
-	}
-	dir = filepath.Join(dir, "captures")
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no captures: set SLUICE_SHARED: %v", err)
-	}
-	require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	require.NoError(t, filepath.WalkDir(sharedtest.Path(t, "captures"), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}

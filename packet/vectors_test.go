@@ -4,24 +4,19 @@ import (
 	"encoding/json"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/internal/sharedtest"
 )
 
 // standards reads the published test vectors of checksums and hashes.
 func standards(t *testing.T, section string, into any) {
 	t.Helper()
-	dir := os.Getenv("SLUICE_SHARED")
-	if dir == "" {
-		dir = "../../shared"
-	}
-	b, err := os.ReadFile(filepath.Join(dir, "vectors", "standards.json"))
-	if err != nil {
-		t.Skipf("no vectors: set SLUICE_SHARED: %v", err)
-	}
+	b, err := os.ReadFile(sharedtest.Path(t, "vectors", "standards.json"))
+	require.NoError(t, err)
 	var sections map[string]json.RawMessage
 	require.NoError(t, json.Unmarshal(b, &sections))
 	require.NoError(t, json.Unmarshal(sections[section], into))

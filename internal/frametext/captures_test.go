@@ -9,21 +9,17 @@ import (
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/internal/sharedtest"
 )
 
 // TestCaptures writes and reads back what networks and fuzzers really send.
 // Nothing is lost, and ordinary traffic reads as such.
 func TestCaptures(t *testing.T) {
-	dir := os.Getenv("SLUICE_SHARED")
-	if dir == "" {
-		dir = "../../../shared"
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "captures", "hostile", "*.pcap"))
+	files, err := filepath.Glob(sharedtest.Path(t, "captures", "hostile") + "/*.pcap")
 	require.NoError(t, err)
-	if len(files) == 0 {
-		t.Skip("no captures: set SLUICE_SHARED")
-	}
-	for _, file := range append(files, filepath.Join(dir, "captures", "mix.pcap")) {
+	require.NotEmpty(t, files)
+	for _, file := range append(files, sharedtest.Path(t, "captures", "mix.pcap")) {
 		f, err := os.Open(file)
 		require.NoError(t, err)
 		r, err := pcapgo.NewReader(f)

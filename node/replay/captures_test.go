@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/internal/sharedtest"
 	"github.com/sluice-net/sluice/node/replay"
 	"github.com/sluice-net/sluice/port/faults"
 	"github.com/sluice-net/sluice/port/pcap"
@@ -67,19 +68,6 @@ func model(t testing.TB, text string) *control.Model {
 	return m
 }
 
-// shared returns the folder of captures, or skips.
-func shared(t *testing.T) string {
-	dir := os.Getenv("SLUICE_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared")
-	}
-	dir = filepath.Join(dir, "captures")
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no captures: %v (set SLUICE_SHARED to the folder that holds them)", err)
-	}
-	return dir
-}
-
 // digest returns a hash of all files of a folder.
 func digest(t *testing.T, dir string) string {
 	h := sha256.New()
@@ -97,7 +85,7 @@ func digest(t *testing.T, dir string) string {
 // Whatever a capture holds: nothing crashes, the books balance, and the results
 // are the same bytes for every number of workers, and with faults of one seed.
 func TestEveryCapture(t *testing.T) {
-	dir := shared(t)
+	dir := sharedtest.Path(t, "captures")
 	m := model(t, site)
 	var files []string
 	require.NoError(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
@@ -150,7 +138,7 @@ func TestEveryCapture(t *testing.T) {
 
 // The books of the report agree with the captures written and with drops.jsonl.
 func TestResultsAgree(t *testing.T) {
-	dir := shared(t)
+	dir := sharedtest.Path(t, "captures")
 	out := t.TempDir()
 	report, err := replay.Run(context.Background(), replay.Config{
 		Model: model(t, site), Inputs: []replay.Input{{Port: replay.AnyPort, File: filepath.Join(dir, "mix.pcap")}},

@@ -13,20 +13,9 @@ import (
 
 	"github.com/google/gopacket/pcapgo"
 	"github.com/stretchr/testify/require"
-)
 
-// shared returns the folder of reference data, or skips the test.
-func shared(t testing.TB) string {
-	dir := os.Getenv("SLUICE_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared")
-	}
-	dir = filepath.Join(dir, "captures")
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no captures at %s: set SLUICE_SHARED to the folder of reference data", dir)
-	}
-	return dir
-}
+	"github.com/sluice-net/sluice/internal/sharedtest"
+)
 
 // captureFiles lists the files under dir by paths relative to it.
 func captureFiles(t testing.TB, dir string) (paths []string) {
@@ -62,7 +51,7 @@ func manifest(t *testing.T, dir string) map[string]int64 {
 // Every real and hostile capture is read to its end, or refused for a reason
 // that names the file; the number of packets is tshark's.
 func TestSharedCaptures(t *testing.T) {
-	dir := shared(t)
+	dir := sharedtest.Path(t, "captures")
 	counts := manifest(t, dir)
 	for _, path := range captureFiles(t, dir) {
 		t.Run(path, func(t *testing.T) {
@@ -106,7 +95,7 @@ func TestSharedCaptures(t *testing.T) {
 
 // What pcapgo reads of a file, this reader reads the same.
 func TestSharedCapturesAgainstPcapgo(t *testing.T) {
-	dir := shared(t)
+	dir := sharedtest.Path(t, "captures")
 	compared := 0
 	for _, path := range captureFiles(t, dir) {
 		file, err := os.ReadFile(filepath.Join(dir, path))

@@ -14,6 +14,8 @@ import (
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/internal/sharedtest"
 )
 
 // written is what a Writer makes of frames.
@@ -58,7 +60,7 @@ func TestWriterRoundTrip(t *testing.T) {
 
 // Every shared Ethernet capture, read, written and read again, is the same.
 func TestWriterRoundTripOfSharedCaptures(t *testing.T) {
-	dir := shared(t)
+	dir := sharedtest.Path(t, "captures")
 	for _, path := range captureFiles(t, filepath.Join(dir, "real")) {
 		r, err := Open(filepath.Join(dir, "real", path))
 		require.NoError(t, err)
