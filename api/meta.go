@@ -48,10 +48,6 @@ type (
 // given".
 type MAC [6]byte
 
-// MACFrom4 is 0a:58 and four more bytes: how a port gets a MAC from its
-// address (the CNI convention for IPv4; for IPv6 the last four bytes).
-func MACFrom4(b [4]byte) MAC { return MAC{0x0a, 0x58, b[0], b[1], b[2], b[3]} }
-
 // IsZero reports whether m is not given.
 func (m MAC) IsZero() bool { return m == MAC{} }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control/ipam"
+	"github.com/sluice-net/sluice/packet"
 )
 
 // portPlan is a port on its way into the model.
@@ -336,15 +337,11 @@ func (p *portPlan) mac() (m api.MAC) {
 			return a.mac
 		}
 	}
-	for _, a := range p.addresses {
-		if a.ip.Is4() {
-			return api.MACFrom4(a.ip.As4())
-		}
-	}
-	for _, a := range p.addresses {
-		if a.ip.IsValid() {
-			b := a.ip.As16()
-			return api.MACFrom4([4]byte(b[12:]))
+	for _, fits := range []func(netip.Addr) bool{netip.Addr.Is4, netip.Addr.IsValid} {
+		for _, a := range p.addresses {
+			if fits(a.ip) {
+				return api.MAC(packet.HostMAC(packet.AddrFrom(a.ip)))
+			}
 		}
 	}
 	return m

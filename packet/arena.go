@@ -272,6 +272,15 @@ func (a *Arena) BufferAt(off uint64) Index {
 	return Index(off>>a.shift) + 1
 }
 
+// LongestFrame returns the length in bytes of the longest frame that any buffer
+// takes.
+func (a *Arena) LongestFrame() int {
+	if a.cfg.Supers > 0 {
+		return max(a.cfg.BufferSize, a.cfg.SuperSize) - Headroom
+	}
+	return a.cfg.BufferSize - Headroom
+}
+
 // Capacity returns the bytes from the start of buffer i's frame to the buffer's end.
 func (a *Arena) Capacity(i Index) int { return int(a.bufferEnd(i) - a.Meta(i).Off) }
 

@@ -169,6 +169,18 @@ func TestAllocForAndClone(t *testing.T) {
 	c.FreeN(held)
 }
 
+func TestLongestFrame(t *testing.T) {
+	for _, cfg := range []ArenaConfig{{Buffers: 2}, {Buffers: 2, BufferSize: 4096}, {Buffers: 2, Supers: 1}, {Buffers: 2, Supers: 1, SuperSize: 4096}} {
+		a := newTestArena(t, cfg)
+		c := a.NewCache()
+		fits := c.AllocFor(a.LongestFrame())
+		require.NotZero(t, fits)
+		require.Equal(t, a.LongestFrame(), a.Capacity(fits), "all of a buffer")
+		require.Zero(t, c.AllocFor(a.LongestFrame()+1))
+		c.Free(fits)
+	}
+}
+
 func TestAllocNTakesWhatThereIs(t *testing.T) {
 	a := newTestArena(t, ArenaConfig{Buffers: 700})
 	c := a.NewCache()

@@ -8,6 +8,35 @@ import (
 // MAC is an Ethernet address.
 type MAC [6]byte
 
+// GatewayMAC is the address of every segment's gateway, unless the
+// configuration gives another. Locally administered.
+var GatewayMAC = MAC{0x02, 0x50, 0x56, 0x56, 0x44, 0x52}
+
+// HostMAC returns the address that a host has if none is given: 0a:58 and the
+// last four bytes of its IP address (the CNI convention for IPv4).
+func HostMAC(a Addr) MAC {
+	b := a.As16()
+	return MAC{0x0a, 0x58, b[12], b[13], b[14], b[15]}
+}
+
+// GroupMAC returns the address that frames to a group are sent to (RFC 1112
+// section 6.4, RFC 2464 section 7), and Broadcast for 255.255.255.255; found is
+// false if a is none of these.
+func GroupMAC(a Addr) (m MAC, found bool) {
+	b := a.As16()
+	switch {
+	case !a.Is4() && b[0] == 0xff:
+		return MAC{0x33, 0x33, b[12], b[13], b[14], b[15]}, true
+	case !a.Is4():
+		return MAC{}, false
+	case [4]byte(b[12:]) == [4]byte{255, 255, 255, 255}:
+		return Broadcast, true
+	case b[12]>>4 == 0xe:
+		return MAC{0x01, 0x00, 0x5e, b[13] & 0x7f, b[14], b[15]}, true
+	}
+	return MAC{}, false
+}
+
 // Broadcast is ff:ff:ff:ff:ff:ff.
 var Broadcast = MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 

@@ -123,10 +123,16 @@ func segmentationOf(frame []byte, gso uint8) (s segmentation, valid bool) {
 		if s.end != 0 {
 			s.end += 40
 		}
-		s.proto, headers, valid = skipExtensions(ip)
-		if !valid {
+		chain := IPv6(ip).Extensions()
+		for h, more := chain.Next(); more; h, more = chain.Next() {
+			if h.Type != ProtoHopByHop && h.Type != ProtoRouting && h.Type != ProtoDestOpts {
+				return s, false // not what may stand in every segment alike
+			}
+		}
+		if chain.Malformed() {
 			return s, false
 		}
+		s.proto, headers = chain.Proto(), chain.Offset()
 	default:
 		return s, false
 	}
@@ -170,35 +176,18 @@ func networkHeader(frame []byte) (l3 int, etherType uint16) {
 	return len(frame), 0
 }
 
-// skipExtensions returns the protocol behind the extension headers that may
-// stand in every segment alike, and where it starts.
-func skipExtensions(ip []byte) (proto uint8, at int, valid bool) {
-	proto, at = ip[6], 40
-	for {
-		switch proto {
-		case ProtoHopByHop, ProtoRouting, ProtoDestOpts:
-			if at+8 > len(ip) {
-				return 0, 0, false
-			}
-			proto, at = ip[at], at+(int(ip[at+1])+1)*8
-		default:
-			return proto, at, at <= len(ip)
-		}
-	}
-}
-
 // stripJumbogram takes the hop-by-hop header out that Linux puts into IPv6
 // super-frames beyond 64 KiB (RFC 2675) and that no segment must carry: what
 // precedes it moves up against what follows. The payload length stays 0.
 func stripJumbogram(a *Arena, i Index) {
-	const size, optionJumbo = 8, 0xc2
+	const size = 8
 	frame := a.Frame(i)
 	l3, etherType := networkHeader(frame)
 	if etherType != EtherTypeIPv6 || len(frame) < l3+40+size {
 		return
 	}
 	ip := frame[l3:]
-	if ip[4] != 0 || ip[5] != 0 || ip[6] != ProtoHopByHop || ip[41] != 0 || ip[42] != optionJumbo || ip[43] != 4 {
+	if ip[4] != 0 || ip[5] != 0 || ip[6] != ProtoHopByHop || ip[41] != 0 || ip[42] != IPv6OptionJumbo || ip[43] != 4 {
 		return
 	}
 	ip[6] = ip[40]

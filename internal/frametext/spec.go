@@ -295,17 +295,11 @@ func (s *spec) defaultARPMACs() (sha, tha packet.MAC) {
 
 // macOf returns the MAC address that an IP address has by default.
 func macOf(a netip.Addr) packet.MAC {
-	b := a.As16()
-	switch {
-	case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return packet.Broadcast
-	case a.Is4() && a.IsMulticast():
-		return packet.MAC{0x01, 0x00, 0x5e, b[13] & 0x7f, b[14], b[15]}
-	case a.Is6() && b[0] == 0xff:
-		return packet.MAC{0x33, 0x33, b[12], b[13], b[14], b[15]}
-	default:
-		return packet.MAC{0x0a, 0x58, b[12], b[13], b[14], b[15]}
+	ip := packet.AddrFrom(a)
+	if group, found := packet.GroupMAC(ip); found {
+		return group
 	}
+	return packet.HostMAC(ip)
 }
 
 // patternAt is byte i of the payload of "len N".

@@ -159,7 +159,7 @@ func TestCapture(t *testing.T) {
 	var got []string
 	for _, b := range bufs[:n] {
 		f := arena.Frame(b)
-		require.Equal(t, gatewayMAC, packet.MAC(f))
+		require.Equal(t, packet.GatewayMAC, packet.MAC(f))
 		require.Equal(t, mac(senders.host(0)), packet.MAC(f[6:]))
 		var in packet.Info
 		require.Equal(t, packet.None, packet.Parse(f, &in))

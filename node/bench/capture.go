@@ -34,7 +34,7 @@ func newCapture(c *Config) (*capture, error) {
 	}
 	defer r.Close()
 	out := &capture{queues: make([]captureQueue, c.Workers)}
-	src, dst := mac(senders.host(0)), gatewayMAC
+	src, dst := mac(senders.host(0)), packet.GatewayMAC
 	isBridged := c.has(L2) && !c.has(L3)
 	if isBridged {
 		dst = mac(bridged.host(0))

@@ -25,13 +25,8 @@ func (g group) host(i int) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-// mac is the address that ports get by default: 0a:58 and the IPv4 address.
-func mac(a netip.Addr) packet.MAC {
-	b := a.As4()
-	return packet.MAC{0x0a, 0x58, b[0], b[1], b[2], b[3]}
-}
-
-var gatewayMAC = packet.MAC{0x02, 0x50, 0x56, 0x56, 0x44, 0x52}
+// mac is the address that ports get by default.
+func mac(a netip.Addr) packet.MAC { return packet.HostMAC(packet.AddrFrom(a)) }
 
 // The topology: senders and bridged receivers share segment a, routed receivers
 // are on segment b.
@@ -93,7 +88,7 @@ func frames(c *Config) [][]byte {
 		src, dst := senders.host(n), to.host(n/hostsPerPort)
 		dstMAC := mac(dst)
 		if to == routed {
-			dstMAC = gatewayMAC
+			dstMAC = packet.GatewayMAC
 		}
 		// Ports tell apart what hosts do not.
 		rest := n / (hostsPerPort * hostsPerPort)

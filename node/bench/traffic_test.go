@@ -61,7 +61,7 @@ func TestTraffic(t *testing.T) {
 				to := row.to[i%len(row.to)]
 				wantMAC := mac(dst)
 				if to == routed {
-					wantMAC = gatewayMAC
+					wantMAC = packet.GatewayMAC
 				}
 				if packet.MAC(f[:6]) != wantMAC || packet.MAC(f[6:12]) != mac(src) || !isHost(senders, src) || !isHost(to, dst) {
 					t.Fatalf("frame %d: %v, % x", i, in.Key, f[:12])
@@ -94,6 +94,6 @@ func TestTopology(t *testing.T) {
 		}
 		require.Equal(t, ports["a0"].Attachments[0].Segment, ports["a1"].Attachments[0].Segment)
 		require.NotEqual(t, ports["a0"].Attachments[0].Segment, ports["b0"].Attachments[0].Segment)
-		require.Equal(t, gatewayMAC, packet.MAC(m.Node.GatewayMAC))
+		require.Equal(t, packet.GatewayMAC, packet.MAC(m.Node.GatewayMAC))
 	}
 }

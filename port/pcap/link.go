@@ -204,21 +204,18 @@ func etherTypeOfFamily(f uint32) uint16 {
 // ipMACs makes the addresses of an IP packet that has none; see the package
 // comment. Packets that are not IP, or too short, get a source of 0a:58:0:0:0:0.
 func ipMACs(etherType uint16, p []byte) (dst, src packet.MAC) {
-	dst, src = NextHop, packet.MAC{0x0a, 0x58}
+	var from, to packet.Addr
 	switch {
-	case etherType == packet.EtherTypeIPv4 && len(p) >= 20:
-		copy(src[2:], p[12:16])
-		switch d := p[16:20]; {
-		case d[0] == 255 && d[1] == 255 && d[2] == 255 && d[3] == 255:
-			dst = packet.Broadcast
-		case d[0]>>4 == 0xe:
-			dst = packet.MAC{0x01, 0x00, 0x5e, d[1] & 0x7f, d[2], d[3]}
-		}
-	case etherType == packet.EtherTypeIPv6 && len(p) >= 40:
-		copy(src[2:], p[20:24])
-		if d := p[24:40]; d[0] == 0xff {
-			dst = packet.MAC{0x33, 0x33, d[12], d[13], d[14], d[15]}
-		}
+	case etherType == packet.EtherTypeIPv4 && len(p) >= packet.IPv4MinSize:
+		ip := packet.IPv4(p)
+		from, to = ip.Src(), ip.Dst()
+	case etherType == packet.EtherTypeIPv6 && len(p) >= packet.IPv6Size:
+		ip := packet.IPv6(p)
+		from, to = ip.Src(), ip.Dst()
 	}
-	return dst, src
+	dst, isGroup := packet.GroupMAC(to)
+	if !isGroup {
+		dst = packet.GatewayMAC
+	}
+	return dst, packet.HostMAC(from)
 }

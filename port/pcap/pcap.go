@@ -29,18 +29,14 @@
 //	             0a:58 and the last four bytes of the IP source address, the
 //	             address that a port has by default
 //	destination  the group address of an IP group (RFC 1112 section 6.4, RFC 2464
-//	             section 7), broadcast if the link layer says so, else NextHop:
+//	             section 7), broadcast if the link layer says so, else packet.GatewayMAC:
 //	             a packet without a link layer goes to the router
 //	EtherType    from the link layer, or from the IP version
 //
 // pcap: draft-ietf-opsawg-pcap. pcapng: draft-ietf-opsawg-pcapng.
 package pcap
 
-import (
-	"errors"
-
-	"github.com/sluice-net/sluice/packet"
-)
+import "errors"
 
 // MaxCapture is the longest frame that a file may hold, in bytes, as in libpcap
 // (MAXIMUM_SNAPLEN). A length above it means that the file is damaged.
@@ -58,10 +54,6 @@ var (
 	// something. All frames before it have been returned.
 	ErrTruncated = errors.New("file is truncated")
 )
-
-// NextHop is the destination address of frames whose link layer has none: the
-// gateway address of every segment. Locally administered.
-var NextHop = packet.MAC{0x02, 0x50, 0x56, 0x56, 0x44, 0x52}
 
 // Frame is one frame of a capture.
 type Frame struct {

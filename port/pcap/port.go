@@ -128,7 +128,7 @@ func (p *Port) Rx(q int, c *packet.Cache, bufs []packet.Index) int {
 			break
 		}
 		a, size := c.Arena(), len(s.frame.Data)
-		if size > longestFrame(a.Config()) {
+		if size > a.LongestFrame() {
 			p.refused++
 			s.full = false
 			continue
@@ -147,14 +147,6 @@ func (p *Port) Rx(q int, c *packet.Cache, bufs []packet.Index) int {
 	}
 	p.received += uint64(n)
 	return n
-}
-
-// longestFrame returns the bytes of the longest frame that an arena's buffers take.
-func longestFrame(cfg packet.ArenaConfig) int {
-	if cfg.Supers > 0 {
-		return max(cfg.BufferSize, cfg.SuperSize) - packet.Headroom
-	}
-	return cfg.BufferSize - packet.Headroom
 }
 
 // LastIndex returns the number in its capture of the frame that Rx gave last,
