@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"unsafe"
 
-	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -31,6 +30,8 @@ type GeneratorConfig struct {
 // The order is random so that lookups are, and the memory sequential so that
 // the copy is not what a benchmark of a million flows measures.
 type Generator struct {
+	*Sink // of what it sends
+
 	size   int // of a frame, bytes
 	stride int // of an image, bytes; a multiple of lineSize
 	queues []generatorQueue
@@ -47,8 +48,7 @@ type generatorQueue struct {
 	end    int            // length of all images, bytes
 
 	received atomic.Uint64
-	sent     atomic.Uint64
-	_        [128 - 40]byte
+	_        [128 - 32]byte
 }
 
 var _ = [1]struct{}{}[unsafe.Sizeof(generatorQueue{})-128]
@@ -59,7 +59,7 @@ func NewGenerator(cfg GeneratorConfig) (*Generator, error) {
 	if len(cfg.Frames) < queues {
 		return nil, fmt.Errorf("generator: %d frames for %d queues: want at least one each", len(cfg.Frames), queues)
 	}
-	g := &Generator{size: len(cfg.Frames[0]), queues: make([]generatorQueue, queues)}
+	g := &Generator{Sink: NewSink(queues), size: len(cfg.Frames[0]), queues: make([]generatorQueue, queues)}
 	if g.size == 0 {
 		return nil, fmt.Errorf("generator: frames are empty")
 	}
@@ -160,19 +160,6 @@ func allocSupers(c *packet.Cache, bufs []packet.Index, size int) int {
 	return len(bufs)
 }
 
-// Tx takes all frames, frees them and counts them. Queue numbers beyond the
-// port's share its counters.
-func (g *Generator) Tx(q int, c *packet.Cache, bufs []packet.Index) int {
-	g.queues[q%len(g.queues)].sent.Add(uint64(len(bufs)))
-	c.FreeN(bufs)
-	return len(bufs)
-}
-
-// Caps returns the queues; the port is always up and has no offloads.
-func (g *Generator) Caps() dataplane.Caps {
-	return dataplane.Caps{Queues: len(g.queues), Up: true}
-}
-
 // PerQueue returns how many frames a queue has before its order repeats.
 func (g *Generator) PerQueue(q int) int { return g.queues[q].end / g.stride }
 
@@ -180,14 +167,6 @@ func (g *Generator) PerQueue(q int) int { return g.queues[q].end / g.stride }
 func (g *Generator) Received() (n uint64) {
 	for i := range g.queues {
 		n += g.queues[i].received.Load()
-	}
-	return n
-}
-
-// Sent returns how many frames Tx has taken, on all queues.
-func (g *Generator) Sent() (n uint64) {
-	for i := range g.queues {
-		n += g.queues[i].sent.Load()
 	}
 	return n
 }

@@ -24,7 +24,8 @@ func NewSink(queues int) *Sink { return &Sink{make([]sinkQueue, max(queues, 1))}
 // Rx gives nothing.
 func (s *Sink) Rx(int, *packet.Cache, []packet.Index) int { return 0 }
 
-// Tx takes all frames and frees them.
+// Tx takes all frames, frees them and counts them. Queue numbers beyond the
+// port's share its counters.
 func (s *Sink) Tx(q int, c *packet.Cache, bufs []packet.Index) int {
 	s.queues[q%len(s.queues)].sent.Add(uint64(len(bufs)))
 	c.FreeN(bufs)
