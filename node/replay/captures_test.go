@@ -96,12 +96,16 @@ func TestEveryCapture(t *testing.T) {
 	}))
 	require.Greater(t, len(files), 100)
 	replayed, frames := 0, int64(0)
+	turns := []int{1, 2, 4, 1}
+	if testing.Short() {
+		turns = []int{1, 4} // under the race detector all of them take minutes
+	}
 	for _, file := range files {
 		// The captures' own folder keeps names apart.
 		name, _ := filepath.Rel(dir, file)
 		for _, damage := range []faults.Config{{}, {Seed: 7, Loss: .02, Duplicate: .02, Reorder: .05, Corrupt: .05, Truncate: .02}} {
 			first := ""
-			for _, workers := range []int{1, 2, 4, 1} {
+			for _, workers := range turns {
 				out := t.TempDir()
 				port := "left/a"
 				if strings.Contains(name, "/") {
