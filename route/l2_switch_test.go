@@ -7,7 +7,7 @@ import (
 	"github.com/sluice-net/sluice/packet"
 )
 
-var gatewayMAC = packet.MAC{0x02, 0x50, 0x56, 0x56, 0x44, 0x52}
+var gatewayMAC = packet.GatewayMAC
 
 // learningSegment is a segment, zone 1, of unbound ports 1 to 3.
 func learningSegment() Config {

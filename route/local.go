@@ -158,7 +158,8 @@ func (f *Forwarder) neighborDiscovery(d *dataplane.Decision, seg *segment) {
 	to, mac, solicited := asker, src, true
 	if asker == unspecified6 {
 		// RFC 4861 section 7.2.4: whoever has no address yet is told by all-nodes multicast.
-		to, mac, solicited = allNodes, multicastMAC(allNodes), false
+		to, solicited = allNodes, false
+		mac, _ = packet.GroupMAC(allNodes)
 	} else if stated {
 		if !f.believe(d, seg, claim{asker, link}) {
 			return

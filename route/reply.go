@@ -18,12 +18,6 @@ func solicitedNode(a packet.Addr) packet.Addr {
 	return packet.AddrFrom16(&[16]byte{0: 0xff, 1: 0x02, 11: 1, 12: 0xff, 13: b[13], 14: b[14], 15: b[15]})
 }
 
-// multicastMAC returns the Ethernet address of an IPv6 group (RFC 2464 section 7).
-func multicastMAC(a packet.Addr) packet.MAC {
-	b := a.As16()
-	return packet.MAC{0x33, 0x33, b[12], b[13], b[14], b[15]}
-}
-
 // sendARP sends an ARP packet. It reports false if there is no buffer. The
 // frame is from the packet's sender, as if that had sent it.
 func (f *Forwarder) sendARP(w *dataplane.Worker, in uint16, out dataplane.FloodTarget, dst packet.MAC, arp *packet.ARPFields) bool {
@@ -94,7 +88,7 @@ func (f *Forwarder) ask(w *dataplane.Worker, in uint16, seg *segment, t dataplan
 	dst := target
 	if to.IsZero() {
 		dst = solicitedNode(target)
-		to = multicastMAC(dst)
+		to, _ = packet.GroupMAC(dst)
 	}
 	return f.sendND(w, in, t, to, src, dst, &packet.NDNeighborFields{
 		Type: packet.ICMPv6NeighborSolicitation, Target: target, HasLinkAddr: true, LinkAddr: seg.routerMAC,

@@ -104,7 +104,7 @@ func (p *Port) Rx(q int, c *packet.Cache, bufs []packet.Index) int {
 		}
 		copy(s.spill, room)
 		c.Free(b)
-		if size > longestFrame(a.Config()) {
+		if size > a.LongestFrame() {
 			relaxed.Add(&s.refused, 1)
 			continue
 		}
@@ -112,14 +112,6 @@ func (p *Port) Rx(q int, c *packet.Cache, bufs []packet.Index) int {
 	}
 	relaxed.Add(&s.received, uint64(n))
 	return n
-}
-
-// longestFrame returns the bytes of the longest frame that an arena's buffers take.
-func longestFrame(cfg packet.ArenaConfig) int {
-	if cfg.Supers > 0 {
-		return max(cfg.BufferSize, cfg.SuperSize) - packet.Headroom
-	}
-	return cfg.BufferSize - packet.Headroom
 }
 
 // readFailed ends the port unless reading later may do better. What this driver
