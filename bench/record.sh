@@ -53,7 +53,7 @@ go test ./flowtable -run '^$' -bench '^Benchmark(Hit|Miss|Insert|Delete|Expire)$
   echo "| fact | value |"
   echo "|---|---|"
   echo "| date | $(date -u +%F) |"
-  echo "| revision | $(git describe --always --dirty 2>/dev/null || echo unknown) |"
+  echo "| revision | $(git rev-parse --short HEAD 2>/dev/null || echo unknown) |"
   echo "| processor | $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), family $(sed -n 's/^cpu family[^:]*: //p' /proc/cpuinfo | head -1) model $(sed -n 's/^model[ \t]*: //p' /proc/cpuinfo | head -1) |"
   echo "| CPUs | $(nproc)$(grep -q '^flags.* hypervisor' /proc/cpuinfo && echo ', virtual') |"
   echo "| caches | $(lscpu 2>/dev/null | awk -F': *' '/^L[123]/ {printf "%s%s %s", s, $1, $2; s=", "}') |"
