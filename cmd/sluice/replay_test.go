@@ -91,11 +91,11 @@ func TestConfigForms(t *testing.T) {
 
 	got := sluiceWith(t, t.Context(), "kind: Port\n", "replay", "--config", "-", "--in", in)
 	require.Equal(t, exitConfig, got.status)
-	require.True(t, strings.HasPrefix(got.err, "sluice: -:1:"), "standard input is named as it was asked for: %s", got.err)
+	require.True(t, strings.HasPrefix(got.err, "-:1:"), "standard input is named as it was asked for: %s", got.err)
 
 	got = sluice(t, "replay", "--config", whole, "--config", folder, "--in", in)
 	require.Equal(t, exitConfig, got.status, "every object is there twice")
-	require.Equal(t, len(objects), strings.Count(got.err, "\n"), got.err)
+	require.Equal(t, len(objects)+1, strings.Count(got.err, "\n"), got.err)
 }
 
 // '*=FILE' gives frames to the owner of the source MAC, of the source IP

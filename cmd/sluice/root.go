@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sluice-net/sluice/control"
+
 	"github.com/sluice-net/sluice/node/bench"
 	"github.com/sluice-net/sluice/node/replay"
 )
@@ -78,7 +80,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "sluice: %v\n", err)
+	if faults, ok := errors.AsType[control.Faults](err); ok {
+		// Lines begin with the place, so that editors find it.
+		fmt.Fprintf(stderr, "%v\nsluice: faults in the configuration: %d\n", faults, len(faults))
+	} else {
+		fmt.Fprintf(stderr, "sluice: %v\n", err)
+	}
 	if se, ok := errors.AsType[*statusError](err); ok {
 		return se.status
 	}

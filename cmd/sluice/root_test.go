@@ -62,7 +62,7 @@ func TestExitStatus(t *testing.T) {
 				require.Empty(t, got.err)
 				require.NotEmpty(t, got.out)
 			} else {
-				require.True(t, strings.HasPrefix(got.err, "sluice: "), got.err)
+				require.Regexp(t, "(?m)^sluice: ", got.err)
 				require.Empty(t, got.out)
 			}
 		})
@@ -111,11 +111,12 @@ func TestFaultsAreAllListed(t *testing.T) {
 	require.Equal(t, exitConfig, got.status)
 	require.Empty(t, got.out)
 	lines := strings.Split(strings.TrimSuffix(got.err, "\n"), "\n")
-	require.Len(t, lines, 3, got.err)
+	require.Len(t, lines, 4, got.err)
 	for i, want := range []string{
-		"sluice: " + one + ":4:8: Segment web: spec.subnet: unknown field (did you mean subnets?)",
+		one + ":4:8: Segment web: spec.subnet: unknown field (did you mean subnets?)",
 		one + ":4:24: Segment web: spec.mtu: 100 is out of range",
 		two + ":2:7: ",
+		"sluice: faults in the configuration: 3",
 	} {
 		require.True(t, strings.HasPrefix(lines[i], want), "want %s\ngot  %s", want, lines[i])
 	}
