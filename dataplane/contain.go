@@ -63,6 +63,9 @@ func (w *Worker) contain(v *Vector, stage string, s int, p any) (resume int) {
 		v.done = bit<<1 - 1
 	}
 	w.crash.add(crash)
+	for m := v.dropped; m != 0 && s <= 1; m &= m - 1 {
+		v.Info[next(m)] = packet.Info{} // not read by the first stage, or not to its end
+	}
 	w.dispose(v)
 	return s
 }

@@ -52,6 +52,7 @@ func (w *Worker) parse(v *Vector, i int) {
 		case tagTypeC, tagTypeS, tagTypeS1:
 			zone, r := w.untag(v, i)
 			if r != packet.None {
+				packet.Parse(v.Frame(i), &v.Info[i]) // for whoever asks what was dropped
 				v.Drop(i, r)
 				return
 			}

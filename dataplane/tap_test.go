@@ -57,3 +57,26 @@ func TestTapsSeeEveryStep(t *testing.T) {
 		"decide 0", "dropped POLICY_DENIED known=true", "track 0", "rewrite 0", "transmit 0",
 	}, tap.seen)
 }
+
+// sources is a tap that notes whose frames were dropped.
+type sources struct {
+	recording
+	of []string
+}
+
+func (s *sources) Dropped(_ *dataplane.Worker, _ packet.Index, in *packet.Info, r packet.Reason) {
+	s.of = append(s.of, r.String()+" "+in.Key.Src.String())
+}
+
+// What is said of a dropped frame is about that frame, not about one that had
+// its place in the vector before.
+func TestDropsAreAboutTheFrame(t *testing.T) {
+	r := newRig(t, rigConfig{ports: memPorts(2), debug: true})
+	tap := &sources{}
+	r.publish(toPort2(r, 0), func(s *dataplane.Snapshot) { s.Taps = []dataplane.Tap{tap} })
+	r.send(1, udpText)
+	r.send(1, "udp 10.0.0.7:1 > 10.0.0.2:53 vlan 30")
+	r.send(1, "udp 10.0.0.8:1 > 10.0.0.2:53 qinq 30 vlan 5")
+	r.send(1, "raw 0a580a0000020a580a0000010800")
+	require.Equal(t, []string{"VLAN_FILTERED 10.0.0.7", "VLAN_FILTERED 10.0.0.8", "TRUNCATED_HEADER ::"}, tap.of)
+}

@@ -140,6 +140,30 @@ func TestEveryCapture(t *testing.T) {
 	t.Logf("%d replays of %d files, %d frames", replayed, len(files), frames)
 }
 
+// Several captures at once, on ports of several workers, each damaged in its
+// own way: still the same bytes.
+func TestManyInputs(t *testing.T) {
+	m := model(t, site)
+	mix := sharedtest.Path(t, "captures", "mix.pcap")
+	fuzz := sharedtest.Path(t, "captures", "real", "malformed", "ndpi-fuzz-2006-06-26-2594.pcap")
+	first := ""
+	for _, workers := range []int{1, 3, 7} {
+		out := t.TempDir()
+		report, err := replay.Run(context.Background(), replay.Config{
+			Model: m, Out: out, Workers: workers, Seed: 9,
+			Inputs: []replay.Input{{Port: "left/a", File: mix}, {Port: "right/a", File: mix}, {Port: "left/b", File: fuzz}, {Port: "uplink", File: mix}},
+			Faults: faults.Config{Seed: 9, Reorder: .1, Loss: .05, Duplicate: .05, Corrupt: .02, Truncate: .02},
+		})
+		require.NoError(t, err)
+		require.Zero(t, report.Ledger.Unexplained)
+		d := digest(t, out)
+		if first == "" {
+			first = d
+		}
+		require.Equal(t, first, d, "%d workers", workers)
+	}
+}
+
 // The books of the report agree with the captures written and with drops.jsonl.
 func TestResultsAgree(t *testing.T) {
 	dir := sharedtest.Path(t, "captures")
