@@ -69,6 +69,15 @@ func (w *Worker) expireFragments(now int64) {
 	}
 }
 
+// Refuse accounts for frames that a port's device has and that no buffer
+// takes: received and dropped, so that the books know of them.
+func (w *Worker) Refuse(port uint16, packets, bytes int, r packet.Reason) {
+	c := &w.counters[port]
+	count(&c.rxPackets, packets)
+	count(&c.rxBytes, bytes)
+	count(&c.drops[r], packets)
+}
+
 // Generate makes a frame of n bytes, to be filled in and sent by Send; 0 if
 // there is no buffer. in is the port to which its being made is attributed.
 func (w *Worker) Generate(n int, in uint16) (packet.Index, []byte) {

@@ -175,11 +175,6 @@ func printReport(w io.Writer, r *replay.Report) {
 			fmt.Fprintf(w, "  %8d  %s\n", drops[reason], reason)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.Ports)) {
-		if n := r.Ports[name].Refused; n > 0 {
-			fmt.Fprintf(w, "\nport %s: %d frames are longer than any buffer and were not received\n", name, n)
-		}
-	}
 	for _, refused := range r.Refused {
 		fmt.Fprintf(w, "\n%s: %d frames of link type %s were passed over: the switch carries Ethernet\n", refused.File, refused.Frames, refused.LinkType)
 	}

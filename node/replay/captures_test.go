@@ -262,6 +262,29 @@ func TestTruncatedCaptureIsReplayedAsFarAsItGoes(t *testing.T) {
 	require.Equal(t, map[string]uint64{"INVALID_SOURCE_MAC": 2}, report.Drops())
 }
 
+// A frame that no buffer takes is received and dropped like any other, and one
+// without a byte too.
+func TestFramesOfAnyLength(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "odd.pcap")
+	w, err := pcap.Create(path)
+	require.NoError(t, err)
+	for _, n := range []int{0, 1, 13, 70000, 60} {
+		require.NoError(t, w.Write(1e9, make([]byte, n), n))
+	}
+	require.NoError(t, w.Close())
+	out := filepath.Join(dir, "out")
+	report, err := replay.Run(context.Background(), replay.Config{Model: model(t, site), Inputs: []replay.Input{{Port: "left/a", File: path}}, Out: out, Workers: 1})
+	require.NoError(t, err)
+	require.Equal(t, map[string]uint64{"FRAME_TOO_SHORT": 3, "FRAME_TOO_LONG": 1, "INVALID_SOURCE_MAC": 1}, report.Drops())
+	require.Equal(t, replay.Count{Packets: 5, Bytes: 70074}, report.Ports["left/a"].Rx)
+	require.Zero(t, report.Ledger.Unexplained)
+	text, err := os.ReadFile(filepath.Join(out, "drops.jsonl"))
+	require.NoError(t, err)
+	require.Equal(t, 5, strings.Count(string(text), "\n"))
+	require.Contains(t, string(text), `"frame":3,"reason":"FRAME_TOO_LONG"`)
+}
+
 func TestPortNamesThatShareAFileAreRefused(t *testing.T) {
 	m := model(t, site+`---
 apiVersion: sluice.dev/v1

@@ -77,27 +77,32 @@ func (o *output) Sent(*dataplane.Worker, uint16, packet.Index) {}
 
 // Dropped writes a line of drops.jsonl.
 func (o *output) Dropped(w *dataplane.Worker, b packet.Index, in *packet.Info, r packet.Reason) {
-	if o.dir == "" || o.err != nil {
-		return
+	meta, port := w.Arena().Meta(b), ""
+	if p := w.Snapshot().Port(meta.InPort); p != nil {
+		port = p.Name
 	}
-	meta := w.Arena().Meta(b)
-	snap := w.Snapshot()
-	d := Drop{
-		Time: export.Time(o.run.clock.last), Frame: int64(meta.Mark) - 1,
-		Reason: r.String(), Component: r.Component(), Revision: snap.Revision,
-	}
-	if p := snap.Port(meta.InPort); p != nil {
-		d.Port = p.Name
-	}
+	frame := w.Arena().Frame(b)
 	var own packet.Info
 	if in == nil {
 		in = &own
-		packet.Parse(w.Arena().Frame(b), in)
+		packet.Parse(frame, in)
+	}
+	o.drop(port, int64(meta.Mark)-1, frame, in, r)
+}
+
+// drop writes a line about frame number index of a port's capture.
+func (o *output) drop(port string, index int64, frame []byte, in *packet.Info, r packet.Reason) {
+	if o.dir == "" || o.err != nil {
+		return
+	}
+	d := Drop{
+		Time: export.Time(o.run.clock.last), Port: port, Frame: index,
+		Reason: r.String(), Component: r.Component(), Revision: o.run.config.Model.Revision,
 	}
 	if in.Has(packet.IsIP) {
 		key := in.Key
 		if in.Has(packet.ICMPError) {
-			key = outer(w.Arena().Frame(b), in)
+			key = outer(frame, in)
 		}
 		src, dst := key.Src.Netip(), key.Dst.Netip()
 		d.Src, d.Dst = &src, &dst

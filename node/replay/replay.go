@@ -210,7 +210,7 @@ func (r *run) frames(ctx context.Context) error {
 			// The device's own order is that of the queue: its time stamps must not hold it back.
 			f.frame.Time = r.clock.last
 			p.queue.Push(&f.frame)
-			r.turn(p, now)
+			r.turn(p, &f.frame, now)
 		} else {
 			r.unowned++
 		}
@@ -232,11 +232,19 @@ func (r *run) pause(t int64) {
 	}
 }
 
-// turn lets the worker that polls p take what has been pushed.
-func (r *run) turn(p *port, now int64) {
+// turn lets the worker that polls p take the frame that has been pushed.
+func (r *run) turn(p *port, f *pcap.Frame, now int64) {
 	r.setTime()
 	r.sweep(now)
+	refused := p.device.Refused()
 	r.poll(p.number, now)
+	if p.device.Refused() != refused {
+		// Longer than any buffer: no driver hands it over, but it is in the books.
+		var in packet.Info
+		packet.Parse(f.Data, &in)
+		r.engine.Worker(int(p.number)%r.engine.Workers()).Refuse(p.number, 1, len(f.Data), packet.FrameTooLong)
+		r.output.drop(r.engine.Snapshot().Port(p.number).Name, f.Index, f.Data, &in, packet.FrameTooLong)
+	}
 	r.settle(now)
 }
 

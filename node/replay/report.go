@@ -24,11 +24,10 @@ type Report struct {
 
 // PortReport are a port's counts.
 type PortReport struct {
-	Rx      Count             `json:"rx"`
-	Tx      Count             `json:"tx"`
-	Drops   map[string]uint64 `json:"drops"` // of frames that came in here, by reason
-	Refused uint64            `json:"refused,omitempty"`
-	Ledger  dataplane.Ledger  `json:"ledger"`
+	Rx     Count             `json:"rx"`
+	Tx     Count             `json:"tx"`
+	Drops  map[string]uint64 `json:"drops"` // of frames that came in here, by reason
+	Ledger dataplane.Ledger  `json:"ledger"`
 }
 
 // Count is packets and bytes.
@@ -73,7 +72,7 @@ func (r *run) report() *Report {
 		c := r.engine.PortCounters(p.number)
 		one := PortReport{
 			Rx: Count{c.RxPackets, c.RxBytes}, Tx: Count{c.TxPackets, c.TxBytes},
-			Drops: map[string]uint64{}, Refused: p.device.Refused(), Ledger: c.Ledger(),
+			Drops: map[string]uint64{}, Ledger: c.Ledger(),
 		}
 		for reason, n := range c.Drops {
 			if n != 0 {
