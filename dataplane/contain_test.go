@@ -106,3 +106,34 @@ func TestAReceivingDriverThatPanicsDoesNotStopOthers(t *testing.T) {
 	require.Equal(t, 1, n)
 	require.Equal(t, "rx p3", crashes[0].Stage)
 }
+
+// defective panics wherever the engine calls it.
+type defective struct{}
+
+func (defective) AfterStage(*dataplane.Worker, *dataplane.Vector, string) { panic("defect") }
+
+func (defective) AfterStep(*dataplane.Decision, string) { panic("defect") }
+
+func (defective) Dropped(*dataplane.Worker, packet.Index, *packet.Info, packet.Reason) {
+	panic("defect")
+}
+
+func (defective) Sent(*dataplane.Worker, uint16, packet.Index) { panic("defect") }
+
+func (defective) Tick(*dataplane.Worker, int64) { panic("defect") }
+
+func (defective) Refresh(*dataplane.Worker, *dataplane.Vector, uint64) { panic("defect") }
+
+func TestWhoeverLooksOnCannotHarm(t *testing.T) {
+	r := newRig(t, rigConfig{ports: memPorts(2), debug: true})
+	r.publish(toPort2(r, 0), func(s *dataplane.Snapshot) {
+		s.Taps, s.Tickers, s.Refresh = []dataplane.Tap{defective{}}, []dataplane.Ticker{defective{}}, []dataplane.Refresher{defective{}}
+	})
+	r.send(1, udpText)
+	r.now += 1 << 40 // the flow is refreshed, or its session over
+	r.send(1, udpText, "raw 0a580a0000020a580a0000010800")
+	require.Equal(t, []string{udpText, udpText}, r.sent(2))
+	require.Equal(t, map[string]uint64{"TRUNCATED_HEADER": 1}, r.drops(1))
+	_, n := r.engine.Crashes()
+	require.Positive(t, n)
+}

@@ -140,8 +140,8 @@ func (w *Worker) decide(v *Vector, i int) {
 	for s := range v.Snap.Deciders {
 		step := &v.Snap.Deciders[s]
 		step.Decider.Decide(d)
-		for _, t := range v.Snap.Taps {
-			t.AfterStep(d, step.Name)
+		if len(v.Snap.Taps) != 0 {
+			w.tellStep(d, step.Name)
 		}
 		if d.outcome > forwarded {
 			break

@@ -187,10 +187,8 @@ func (w *Worker) send(port uint16, config *PortConfig, bufs []packet.Index, byte
 	count(&w.counters[from].forwarded, len(bufs))
 	count(&out.txPackets, len(bufs))
 	count(&out.txBytes, bytes)
-	for _, tap := range w.snap.Taps {
-		for _, b := range bufs {
-			tap.Sent(w, port, b)
-		}
+	if len(w.snap.Taps) != 0 {
+		w.tellSent(port, bufs)
 	}
 	n, crashed := w.transmitTo(config, bufs)
 	if n == len(bufs) {
@@ -264,8 +262,8 @@ func (w *Worker) drop(b packet.Index, r packet.Reason) { w.dropInfo(b, nil, r) }
 
 func (w *Worker) dropInfo(b packet.Index, in *packet.Info, r packet.Reason) {
 	count(&w.counters[w.arena.Meta(b).InPort].drops[r], 1)
-	for _, tap := range w.snap.Taps {
-		tap.Dropped(w, b, in, r)
+	if len(w.snap.Taps) != 0 {
+		w.tellDropped(b, in, r)
 	}
 	w.cache.Free(b)
 }

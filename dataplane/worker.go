@@ -108,9 +108,7 @@ func (w *Worker) refreshSnapshot() {
 // come free; ports that only send hear of what was made here at its end.
 func (w *Worker) endTurn(now int64) {
 	w.expireFragments(now)
-	for _, t := range w.snap.Tickers {
-		t.Tick(w, now)
-	}
+	w.tick(now)
 	for len(w.again) > 0 {
 		w.processReleased(now)
 	}
@@ -170,9 +168,7 @@ func (w *Worker) process(in *PortConfig, n int, now int64, again bool) {
 		s = w.runStages(v, s)
 	}
 	if v.refresh != 0 {
-		for _, r := range w.snap.Refresh {
-			r.Refresh(w, v, v.refresh)
-		}
+		w.refreshFlows(v)
 	}
 	if v.Live != 0 {
 		// No stage took them: the pipeline's order lacks a last word.
@@ -197,8 +193,8 @@ func (w *Worker) runStages(v *Vector, s int) (resume int) {
 	for ; s < len(stages); s++ {
 		v.at = -1
 		stages[s].Run(w, v)
-		for _, t := range w.snap.Taps {
-			t.AfterStage(w, v, stages[s].Name)
+		if len(w.snap.Taps) != 0 {
+			w.tellStage(v, stages[s].Name)
 		}
 		if v.dropped != 0 {
 			w.dispose(v)
@@ -215,8 +211,8 @@ func (w *Worker) dispose(v *Vector) {
 	for m := v.dropped; m != 0; m &= m - 1 {
 		i := next(m)
 		count(&c.drops[v.Reason[i]], 1)
-		for _, t := range w.snap.Taps {
-			t.Dropped(w, v.Buf[i], &v.Info[i], v.Reason[i])
+		if len(w.snap.Taps) != 0 {
+			w.tellDropped(v.Buf[i], &v.Info[i], v.Reason[i])
 		}
 		w.cache.Free(v.Buf[i])
 	}
