@@ -395,6 +395,7 @@ func TestNoAllocations(t *testing.T) {
 		{"routed frames of known flows", 100, dataplane.HopRouted, false},
 		{"first packets, with the table full of others", 4096, 0, false},
 		{"floods", 100, 0, true},
+		{"under observation", 100, dataplane.HopRouted, false},
 	} {
 		t.Run(row.why, func(t *testing.T) {
 			generator, err := mem.NewGenerator(mem.GeneratorConfig{Frames: udpFlows(row.flows)})
@@ -404,7 +405,12 @@ func TestNoAllocations(t *testing.T) {
 			if row.flood {
 				decider = deciderFunc(func(d *dataplane.Decision) { d.Flood(0) })
 			}
-			r.publish(decider, func(s *dataplane.Snapshot) { s.Floods = [][]dataplane.FloodTarget{{{Port: 2}, {Port: 3}}} })
+			r.publish(decider, func(s *dataplane.Snapshot) {
+				s.Floods = [][]dataplane.FloodTarget{{{Port: 2}, {Port: 3}}}
+				if row.why == "under observation" {
+					s.Taps = []dataplane.Tap{noTap{}}
+				}
+			})
 			w := r.engine.Worker(0)
 			turn := func() {
 				r.now += 1e6

@@ -18,14 +18,14 @@ func (w *Worker) survive(what string) {
 }
 
 func (w *Worker) tellStage(v *Vector, stage string) {
-	defer w.survive("tap after stage " + stage)
+	defer w.survive("tap of stages")
 	for _, t := range w.snap.Taps {
 		t.AfterStage(w, v, stage)
 	}
 }
 
 func (w *Worker) tellStep(d *Decision, step string) {
-	defer w.survive("tap after step " + step)
+	defer w.survive("tap of decisions")
 	for _, t := range w.snap.Taps {
 		t.AfterStep(d, step)
 	}
