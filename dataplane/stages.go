@@ -47,7 +47,7 @@ func parse(w *Worker, v *Vector) {
 func (w *Worker) parse(v *Vector, i int) {
 	if v.again {
 		v.Zone[i] = w.arena.Meta(v.Buf[i]).Zone
-	} else if v.Len[i] >= ethernetHeader+vlanTag {
+	} else if v.Len[i] >= packet.EthernetSize+packet.VLANSize {
 		switch binary.LittleEndian.Uint16(v.Frame(i)[12:]) {
 		case tagTypeC, tagTypeS, tagTypeS1:
 			zone, r := w.untag(v, i)

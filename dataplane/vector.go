@@ -33,7 +33,6 @@ type Vector struct {
 	Todo   uint64 // to be decided
 	Routed uint64 // the hop is a routed one; means something for frames in Hit
 	Fresh  uint64 // session was made for this frame, which needs no tracking
-	Tagged uint64 // arrived with a VLAN tag
 	Group  uint64 // destination MAC has the group bit
 	Frag   uint64 // IP fragments
 

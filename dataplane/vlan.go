@@ -8,9 +8,7 @@ import (
 )
 
 const (
-	ethernetHeader = 14
-	vlanTag        = 4
-	vlanMask       = 0x0fff
+	vlanMask = 0x0fff
 
 	// EtherTypes of tags as a little-endian load of the two bytes sees them.
 	tagTypeC  = 0x0081 // 0x8100
@@ -21,11 +19,10 @@ const (
 // untag maps a tagged frame to its segment and pops the tags that said so
 // (IEEE 802.1Q clause 6.9, 802.1ad). Tags that did not take part stay.
 func (w *Worker) untag(v *Vector, i int) (packet.Zone, packet.Reason) {
-	v.Tagged |= 1 << i
 	f := v.Frame(i)
 	outer := binary.BigEndian.Uint16(f[14:]) & vlanMask
 	a := &v.In.VLAN
-	if a.Stacked != nil && len(f) >= ethernetHeader+2*vlanTag {
+	if a.Stacked != nil && len(f) >= packet.EthernetSize+2*packet.VLANSize {
 		switch binary.LittleEndian.Uint16(f[16:]) {
 		case tagTypeC, tagTypeS, tagTypeS1:
 			inner := binary.BigEndian.Uint16(f[18:]) & vlanMask
@@ -53,8 +50,8 @@ func (w *Worker) untag(v *Vector, i int) (packet.Zone, packet.Reason) {
 func (w *Worker) pop(v *Vector, i, n int) {
 	p := v.data(i)
 	addresses := *(*[12]byte)(p)
-	*(*[12]byte)(unsafe.Add(p, n*vlanTag)) = addresses
-	w.arena.TrimFront(v.Buf[i], n*vlanTag) // untag has seen that it is that long
+	*(*[12]byte)(unsafe.Add(p, n*packet.VLANSize)) = addresses
+	w.arena.TrimFront(v.Buf[i], n*packet.VLANSize) // untag has seen that it is that long
 	meta := w.arena.Meta(v.Buf[i])
 	v.Off[i], v.Len[i] = meta.Off, meta.Len
 }
@@ -72,11 +69,11 @@ func (w *Worker) push(b packet.Index, t Tags, a *Attachment) bool {
 }
 
 func (w *Worker) pushOne(b packet.Index, tci uint16, etherType uint16) bool {
-	if !w.arena.Prepend(b, vlanTag) {
+	if !w.arena.Prepend(b, packet.VLANSize) {
 		return false
 	}
 	f := w.arena.Frame(b)
-	copy(f[:12], f[vlanTag:vlanTag+12])
+	copy(f[:12], f[packet.VLANSize:packet.VLANSize+12])
 	binary.BigEndian.PutUint16(f[12:], etherType)
 	binary.BigEndian.PutUint16(f[14:], tci)
 	return true

@@ -185,13 +185,6 @@ func (e *Entry) Count(size uint32, now int64) {
 	relaxed.Store(&e.lastSeen, now)
 }
 
-// CountSome is Count for several frames at once, together size bytes long.
-func (e *Entry) CountSome(packets, size uint64, now int64) {
-	relaxed.Add(&e.packets, packets)
-	relaxed.Add(&e.bytes, size)
-	relaxed.Store(&e.lastSeen, now)
-}
-
 // Counters returns the packets and bytes so far.
 func (e *Entry) Counters() (packets, bytes uint64) {
 	return atomic.LoadUint64(&e.packets), atomic.LoadUint64(&e.bytes)

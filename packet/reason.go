@@ -40,7 +40,6 @@ const (
 	SplitHorizon      // would leave by the port it came in by
 	NoDestination     // nobody to send it to: unknown unicast where flooding is off, or a segment without other ports
 	StormControl      // broadcast, multicast or unknown-unicast limit
-	SuppressedARP     // ARP or ND answered here; the flood was not needed
 	ReservedMulticast // link-local control frame (01:80:c2:00:00:0x) that a bridge does not forward
 	DHCPServerBlocked // to a DHCP client, from a port where no server may be
 	DHCPClientBlocked // to a DHCP server, from a port where no client may be
@@ -81,7 +80,6 @@ const (
 	TxQueueFull   // device did not take the frame
 	Unsegmentable // super-frame that this port cannot take and software cannot cut
 	InternalError // a stage panicked over this frame; it is kept for diagnosis
-	Shutdown      // the worker stopped with the frame in hand
 
 	// NumReasons is the number of reasons; counters are arrays of this length.
 	NumReasons
@@ -112,7 +110,6 @@ var reasons = [NumReasons]struct{ name, component, meaning string }{
 	SplitHorizon:        {"SPLIT_HORIZON", "Forwarding", "would leave by the port it came in by"},
 	NoDestination:       {"NO_DESTINATION", "Forwarding", "nobody to send it to: unknown unicast where flooding is off, or a segment without other ports"},
 	StormControl:        {"STORM_CONTROL", "Forwarding", "broadcast, multicast or unknown-unicast limit"},
-	SuppressedARP:       {"ARP_SUPPRESSED", "Forwarding", "ARP or ND answered here; the flood was not needed"},
 	ReservedMulticast:   {"RESERVED_MULTICAST", "Forwarding", "link-local control frame (01:80:c2:00:00:0x) that a bridge does not forward"},
 	DHCPServerBlocked:   {"DHCP_SERVER_BLOCKED", "SegmentSecurity", "to a DHCP client, from a port where no server may be"},
 	DHCPClientBlocked:   {"DHCP_CLIENT_BLOCKED", "SegmentSecurity", "to a DHCP server, from a port where no client may be"},
@@ -141,7 +138,6 @@ var reasons = [NumReasons]struct{ name, component, meaning string }{
 	TxQueueFull:         {"TX_QUEUE_FULL", "Port", "device did not take the frame"},
 	Unsegmentable:       {"UNSEGMENTABLE", "Port", "super-frame that this port cannot take and software cannot cut"},
 	InternalError:       {"INTERNAL_ERROR", "Engine", "a stage panicked over this frame; it is kept for diagnosis"},
-	Shutdown:            {"SHUTDOWN", "Engine", "the worker stopped with the frame in hand"},
 }
 
 // String returns the name that reports, metrics and logs carry.
