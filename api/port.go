@@ -88,9 +88,15 @@ type Device struct {
 	Offload Offload `json:"offload,omitempty" default:"auto"`
 
 	// AllowFallback lets a device that can't be opened as asked be opened in a
-	// slower way (afxdp without zero copy, or as afpacket). Default false:
-	// that is an error, not a surprise.
+	// slower way: afxdp with generic XDP where the device's driver has no native
+	// one, or as afpacket where the kernel has no AF_XDP. Default false: that is
+	// an error, not a surprise. The mode obtained is in the port's status.
 	AllowFallback bool `json:"allowFallback,omitempty"`
+
+	// Persistent leaves a TAP that Sluice has made behind when the port is
+	// closed, so that what uses it stays attached over a restart. Default
+	// false: it goes with the port. TAPs that were there before always stay.
+	Persistent bool `json:"persistent,omitempty"`
 }
 
 // DeviceType names a driver.

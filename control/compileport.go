@@ -246,7 +246,7 @@ const maxDeviceName = 15
 func (c *compiler) compileDevice(port *Port, p *portPlan, d *api.Device, devices map[[2]string]*portPlan) {
 	port.Device = Device{
 		Type: d.Type, Name: d.Name, NetNS: d.NetNS, Queues: d.Queues,
-		Offload: d.Offload == api.OffloadAuto, AllowFallback: d.AllowFallback,
+		Offload: d.Offload == api.OffloadAuto, AllowFallback: d.AllowFallback, Persistent: d.Persistent,
 	}
 	isInterface := d.Type == api.DeviceTAP || d.Type == api.DeviceAFPacket || d.Type == api.DeviceAFXDP
 	switch {
@@ -264,6 +264,8 @@ func (c *compiler) compileDevice(port *Port, p *portPlan, d *api.Device, devices
 	case d.Type == api.DeviceAFXDP && d.Name == "lo":
 		c.fault(p.object, "spec.device.name", "the loopback interface can't be an afxdp device", "")
 		return
+	case d.Persistent && d.Type != api.DeviceTAP:
+		c.fault(p.object, "spec.device.persistent", "only a TAP can be made to outlive its port", "leave it out")
 	case !isInterface && d.NetNS != "":
 		c.fault(p.object, "spec.device.netns", "a device of type "+string(d.Type)+" is in no network namespace", "leave it out")
 	}

@@ -186,6 +186,7 @@ type Device struct {
 	Queues        int            `json:"queues"`
 	Offload       bool           `json:"offload"` // leave checksums and segmentation to the device where it can
 	AllowFallback bool           `json:"allowFallback"`
+	Persistent    bool           `json:"persistent"` // a TAP that is made outlives the port
 }
 
 // Router is a gateway of segments.

@@ -205,6 +205,7 @@ var described = map[string]string{
 	"Device.Queues":               "Open's",
 	"Device.Offload":              "Open's",
 	"Device.AllowFallback":        "Open's",
+	"Device.Persistent":           "Open's",
 	"Router.Connected":            "the segments' subnets again",
 	"Uplink.Gateways":             "resolved in Router.Routes",
 	"Route.Segment":               "follows from Via",

@@ -26,7 +26,7 @@ const Anyone = "*"
 //	node     control        node wires; control knows what is wanted
 //	 │ └──┐    │
 //	 │  export api
-//	features   port/*       firewall lb qos mirror route trace; drivers
+//	features   port/*       firewall lb qos mirror route dhcp trace; drivers
 //	 └──┬───────┘
 //	 dataplane
 //	 flowtable
@@ -34,7 +34,7 @@ const Anyone = "*"
 var Layout = []Row{
 	{
 		Packages: []string{"*test"},
-		Ours:     []string{"packet", "flowtable", "dataplane", "port/*", "firewall", "lb", "qos", "mirror", "route", "trace", "api", "control", "export", "node", "internal/*"},
+		Ours:     []string{"packet", "flowtable", "dataplane", "port/*", "firewall", "lb", "qos", "mirror", "route", "dhcp", "trace", "api", "control", "export", "node", "internal/*"},
 		Theirs:   []string{Anyone, gopacket, testify, testscript},
 		Why:      "Helpers of tests see what tests see. In return only tests may import them.",
 	},
@@ -54,7 +54,7 @@ var Layout = []Row{
 		Why:      "The engine runs stages without knowing which; x/sys is there to pin threads and to wait on descriptors.",
 	},
 	{
-		Packages: []string{"firewall", "lb", "qos", "mirror", "route", "trace"},
+		Packages: []string{"firewall", "lb", "qos", "mirror", "route", "dhcp", "trace"},
 		Ours:     []string{"packet", "flowtable", "dataplane", "internal/*"},
 		Theirs:   []string{Anyone},
 		Why:      "Features meet in the flow entry and in node, never in each other: each can be read, tested and left out alone.",
@@ -86,7 +86,7 @@ var Layout = []Row{
 	{
 		Packages: []string{"node"},
 		Ours: []string{
-			"packet", "flowtable", "dataplane", "firewall", "lb", "qos", "mirror", "route", "trace",
+			"packet", "flowtable", "dataplane", "firewall", "lb", "qos", "mirror", "route", "dhcp", "trace",
 			"port/*", "api", "control", "export", "internal/*",
 		},
 		Theirs: []string{Anyone},
@@ -101,7 +101,7 @@ var Layout = []Row{
 	{
 		Packages: []string{"bench"},
 		Ours: []string{
-			"packet", "flowtable", "dataplane", "firewall", "lb", "qos", "mirror", "route", "trace",
+			"packet", "flowtable", "dataplane", "firewall", "lb", "qos", "mirror", "route", "dhcp", "trace",
 			"port/*", "api", "control", "export", "node", "internal/*",
 		},
 		Theirs: []string{Anyone, gopacket},
