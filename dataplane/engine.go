@@ -101,6 +101,7 @@ func (e *Engine) Publish(s *Snapshot) error {
 		}
 	}
 	e.snap.Store(s)
+	e.wakeAll()
 	return nil
 }
 

@@ -24,11 +24,22 @@ type Port interface {
 	Caps() Caps
 }
 
+// A Waiter is a Port that can be waited for: FD returns a descriptor that
+// becomes readable when queue q has frames, or a negative number if there is none any
+// more. It is asked for when a snapshot comes into use.
+type Waiter interface {
+	FD(q int) int
+}
+
 // Caps are a Port's properties.
 type Caps struct {
 	Queues int  // receive queues, at least 1
 	MTU    int  // largest network-layer packet, bytes; 0 is no limit
 	Up     bool // frames can pass now
+
+	// RxSyscall says that each Rx is a system call, found frames or not. A running
+	// worker calls it only for queues whose descriptor is readable (see Waiter).
+	RxSyscall bool
 
 	// What the device takes and gives without software's help.
 	CsumPartial bool // frames with a partial checksum

@@ -12,23 +12,34 @@ import (
 	"github.com/sluice-net/sluice/internal/relaxed"
 )
 
-// Idle says how a running worker waits when nothing comes.
+// Idle says how a running worker waits when nothing comes. It learns, as KVM's
+// halt polling does: it spins only while the last waits were short.
 type Idle struct {
-	// Spin is how many empty turns are polled before sleeping; a turn is
-	// some hundred ns. Negative: never sleep, for a core of one's own.
-	Spin int
-	// Sleep is the longest single sleep. Sleeps start at a sixteenth of it and double.
+	// Spin is the longest time that it polls without a frame before it sleeps, where
+	// frames have been coming at such intervals. 0: DefaultIdle's. Negative: never
+	// sleep, for a core of one's own.
+	Spin time.Duration
+	// Sleep is the longest single sleep. 0: DefaultIdle's.
 	Sleep time.Duration
+	// Nap is the longest single sleep while there is a port that can't be waited
+	// for. Naps start at a sixteenth of it and double. 0: DefaultIdle's.
+	Nap time.Duration
 }
 
-// DefaultIdle answers within a millisecond and costs an idle node less than one
-// percent of a core.
-var DefaultIdle = Idle{Spin: 256, Sleep: time.Millisecond}
+// DefaultIdle costs an idle node less than one percent of a core.
+var DefaultIdle = Idle{Spin: 50 * time.Microsecond, Sleep: 20 * time.Millisecond, Nap: time.Millisecond}
 
-// A Waiter is a Port that can be waited for: FD returns a descriptor that
-// becomes readable when queue q has frames.
-type Waiter interface {
-	FD(q int) int
+func (i Idle) withDefaults() Idle {
+	if i.Spin == 0 {
+		i.Spin = DefaultIdle.Spin
+	}
+	if i.Sleep <= 0 {
+		i.Sleep = DefaultIdle.Sleep
+	}
+	if i.Nap <= 0 {
+		i.Nap = DefaultIdle.Nap
+	}
+	return i
 }
 
 // RunConfig says how the workers run.
@@ -63,13 +74,21 @@ func (e *Engine) Start(c RunConfig) error {
 			if cpu < 0 {
 				defer runtime.UnlockOSThread()
 			}
-			if err := pin(cpu); err != nil {
+			err := pin(cpu)
+			var p *poller
+			if err == nil {
+				p, err = newPoller()
+			}
+			if err != nil {
 				started <- fmt.Errorf("worker %d: %w", i, err)
 				return
 			}
+			defer p.close()
+			w.wake.Store(p)
+			defer w.wake.Store(nil)
 			w.flows.Online()
 			started <- nil
-			w.run(c.Idle)
+			w.run(c.Idle, p)
 			w.flows.Offline()
 		}()
 	}
@@ -80,6 +99,7 @@ func (e *Engine) Start(c RunConfig) error {
 	e.running = len(e.workers)
 	if err := errors.Join(errs...); err != nil {
 		e.stop.Store(true)
+		e.wakeAll()
 		e.wg.Wait()
 		e.running = 0
 		return err
@@ -92,8 +112,18 @@ func (e *Engine) Stop() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.stop.Store(true)
+	e.wakeAll()
 	e.wg.Wait()
 	e.running = 0
+}
+
+// wakeAll ends the sleep of every worker.
+func (e *Engine) wakeAll() {
+	for _, w := range e.workers {
+		if p := w.wake.Load(); p != nil {
+			p.wake()
+		}
+	}
 }
 
 // Synchronize returns once no running worker uses an older snapshot than the
@@ -130,49 +160,52 @@ func pin(cpu int) error {
 	return nil
 }
 
-// run is the poll loop: run to completion, spin while there is work, doze when not.
-func (w *Worker) run(idle Idle) {
-	if idle.Sleep <= 0 {
-		idle.Sleep = DefaultIdle.Sleep
-	}
-	empty, nap := 0, idle.Sleep/16
+// run is the poll loop: run to completion, spin while frames come at short
+// intervals, sleep when not.
+func (w *Worker) run(idle Idle, p *poller) {
+	idle = idle.withDefaults()
+	var spin time.Duration
+	nap := idle.Nap / 16
+	idleSince := Now()
 	for !w.engine.stop.Load() {
+		w.refreshSnapshot()
 		start := Now()
-		if w.Step(start) > 0 {
-			empty, nap = 0, idle.Sleep/16
-			relaxed.Add(&w.stats.busyNs, uint64(Now()-start))
+		relaxed.Add(&w.stats.turns, 1)
+		if w.turn(start, p) > 0 {
+			idleSince, nap = Now(), idle.Nap/16
+			relaxed.Add(&w.stats.busyNs, uint64(idleSince-start))
 			continue
 		}
-		empty++
-		if idle.Spin < 0 || empty <= idle.Spin {
+		if idle.Spin < 0 || time.Duration(start-idleSince) < spin {
 			continue
+		}
+		longest := idle.Sleep
+		if !p.complete {
+			longest, nap = nap, min(2*nap, idle.Nap)
 		}
 		w.flows.Offline()
-		w.wait(nap)
+		relaxed.Add(&w.stats.sleeps, 1)
+		woken := p.sleep(longest)
 		w.flows.Online()
-		nap = min(2*nap, idle.Sleep)
+		if woken {
+			spin = adapt(spin, time.Duration(Now()-idleSince), idle.Spin)
+		}
 	}
 }
 
-// wait sleeps until a port has frames or the time is over. Ports that can't be
-// waited for are polled again after the nap.
-func (w *Worker) wait(nap time.Duration) {
-	fds := w.fds[:0]
-	for _, q := range w.queues {
-		if p, ok := q.port.Port.(Waiter); ok {
-			fds = append(fds, unix.PollFd{Fd: int32(p.FD(q.q)), Events: unix.POLLIN})
-		}
+// adapt returns how long to spin next time, given that the last frame came after
+// waiting so long: no longer than would have been enough, and not at all if nothing
+// of the kind would have been.
+func adapt(spin, waited, longest time.Duration) time.Duration {
+	if waited > 2*longest {
+		return spin / 2
 	}
-	w.fds = fds
-	relaxed.Add(&w.stats.sleeps, 1)
-	ts := unix.NsecToTimespec(int64(nap))
-	// EINTR and a descriptor that has gone bad both mean: look again.
-	_, _ = unix.Ppoll(fds, &ts, nil)
+	return min(longest, max(2*spin, longest/4))
 }
 
 // workerStats are written by the worker alone.
 type workerStats struct {
-	vectors, frames, busyNs, sleeps uint64
+	turns, vectors, frames, busyNs, sleeps uint64
 }
 
 func (s *workerStats) vector(n int) {
@@ -182,6 +215,7 @@ func (s *workerStats) vector(n int) {
 
 // WorkerStats says how busy a worker has been.
 type WorkerStats struct {
+	Turns           uint64 // of the poll loop, also empty ones: it lives
 	Vectors, Frames uint64
 	Busy            time.Duration // in turns that received something
 	Sleeps          uint64
@@ -190,6 +224,7 @@ type WorkerStats struct {
 // Stats returns a worker's figures; it may run meanwhile.
 func (w *Worker) Stats() WorkerStats {
 	return WorkerStats{
+		Turns:   atomic.LoadUint64(&w.stats.turns),
 		Vectors: atomic.LoadUint64(&w.stats.vectors),
 		Frames:  atomic.LoadUint64(&w.stats.frames),
 		Busy:    time.Duration(atomic.LoadUint64(&w.stats.busyNs)),

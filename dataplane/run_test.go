@@ -51,7 +51,7 @@ func TestWorkersShareEverything(t *testing.T) {
 		}
 	}
 	r.publish(decider, snapshot(true))
-	require.NoError(t, r.engine.Start(dataplane.RunConfig{Idle: dataplane.Idle{Spin: 4, Sleep: time.Millisecond}}))
+	require.NoError(t, r.engine.Start(dataplane.RunConfig{Idle: dataplane.Idle{Spin: time.Microsecond, Nap: time.Millisecond}}))
 
 	var sent [3]atomic.Uint64
 	var wg sync.WaitGroup
@@ -123,7 +123,7 @@ func TestWorkersShareEverything(t *testing.T) {
 func TestIdleWorkersSleepAndWakeUp(t *testing.T) {
 	r := newRig(t, rigConfig{ports: memPorts(2)})
 	r.publish(toPort2(r, 0), nil)
-	require.NoError(t, r.engine.Start(dataplane.RunConfig{Idle: dataplane.Idle{Spin: 2, Sleep: 2 * time.Millisecond}}))
+	require.NoError(t, r.engine.Start(dataplane.RunConfig{Idle: dataplane.Idle{Spin: time.Microsecond, Nap: 2 * time.Millisecond}}))
 	w := r.engine.Worker(0)
 	eventually(t, "it sleeps", func() bool { return w.Stats().Sleeps > 3 })
 	r.ports[1].(*mem.Port).Inject(udpFlows(1)[0])
@@ -167,7 +167,7 @@ func TestAWorkerWaitsForDescriptors(t *testing.T) {
 	r := newRig(t, rigConfig{ports: []dataplane.Port{in, mem.New(mem.Config{})}})
 	r.publish(toPort2(r, 0), nil)
 	// Asleep for an hour but for the descriptor.
-	require.NoError(t, r.engine.Start(dataplane.RunConfig{Idle: dataplane.Idle{Spin: 1, Sleep: 16 * time.Hour}}))
+	require.NoError(t, r.engine.Start(dataplane.RunConfig{Idle: dataplane.Idle{Spin: time.Microsecond, Sleep: 16 * time.Hour, Nap: 16 * time.Hour}}))
 	eventually(t, "it sleeps", func() bool { return r.engine.Worker(0).Stats().Sleeps > 0 })
 	in.Inject(udpFlows(1)[0])
 	wake(t, fds[1])

@@ -3,8 +3,6 @@ package dataplane
 import (
 	"sync/atomic"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/sluice-net/sluice/flowtable"
 	"github.com/sluice-net/sluice/packet"
 )
@@ -37,11 +35,11 @@ type Worker struct {
 	segments [maxSegments]packet.Index
 	releases [flowtable.MaxHeldPerDatagram]packet.Index
 	expired  [VectorSize]packet.Index
-	fds      []unix.PollFd
 	decision Decision
 	vector   Vector
 
-	seen  atomic.Uint32 // epoch of the snapshot in use
+	seen  atomic.Uint32          // epoch of the snapshot in use
+	wake  atomic.Pointer[poller] // of the running loop; nil when it does not run
 	stats workerStats
 	crash crashes
 }

@@ -64,7 +64,7 @@ func TestApplyUnderTraffic(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, n.Close()) }()
 	a, b := devices.byName["a"], devices.byName["b"]
-	require.NoError(t, n.Engine().Start(dataplane.RunConfig{Idle: dataplane.Idle{Spin: 16, Sleep: time.Millisecond}}))
+	require.NoError(t, n.Engine().Start(dataplane.RunConfig{Idle: dataplane.Idle{Spin: time.Microsecond, Nap: time.Millisecond}}))
 
 	const frames = 20000
 	done := make(chan struct{})
