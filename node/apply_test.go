@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/internal/frametext"
 	"github.com/sluice-net/sluice/node"
+	"github.com/sluice-net/sluice/packet"
 	"github.com/sluice-net/sluice/port/mem"
 )
 
@@ -35,6 +36,16 @@ func lan(t *testing.T, revision uint64, previous *control.Model, ports ...string
 	return m
 }
 
+// named gives a port of the model a device.
+func named(m *control.Model, port, device string, queues int) *control.Model {
+	for i := range m.Ports {
+		if m.Ports[i].Name == port {
+			m.Ports[i].Device = control.Device{Type: "tap", Name: device, Queues: queues}
+		}
+	}
+	return m
+}
+
 // memDevices opens memory ports and remembers them.
 type memDevices struct {
 	mu     sync.Mutex
@@ -43,7 +54,7 @@ type memDevices struct {
 	refuse string // this port cannot be opened
 }
 
-func (d *memDevices) open(p *control.Port) (dataplane.Port, error) {
+func (d *memDevices) open(_ *packet.Arena, p *control.Port) (dataplane.Port, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if p.Name == d.refuse {
@@ -131,14 +142,6 @@ func TestApplyIsAllOrNothing(t *testing.T) {
 func TestDevicesOutliveTheirPorts(t *testing.T) {
 	devices := &memDevices{byName: map[string]*mem.Port{}}
 	m := lan(t, 1, nil, "a", "b")
-	named := func(m *control.Model, port, device string, queues int) *control.Model {
-		for i := range m.Ports {
-			if m.Ports[i].Name == port {
-				m.Ports[i].Device = control.Device{Type: "tap", Name: device, Queues: queues}
-			}
-		}
-		return m
-	}
 	n, err := node.New(node.Options{Workers: 1, Open: devices.open}, named(m, "a", "tap0", 1))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, n.Close()) }()

@@ -28,10 +28,9 @@ func timers(m *control.Model) flowtable.Timers {
 }
 
 // portConfig is how the engine sees a port.
-func portConfig(m *control.Model, p *control.Port, device dataplane.Port) *dataplane.PortConfig {
-	caps := device.Caps()
+func portConfig(m *control.Model, p *control.Port, open *openPort) *dataplane.PortConfig {
 	return &dataplane.PortConfig{
-		Number: p.Number, Name: p.Name, Port: device, Caps: caps, Queues: max(caps.Queues, 1),
+		Number: p.Number, Name: p.Name, Port: open.device, Caps: open.caps, Queues: max(open.caps.Queues, 1),
 		MTU: p.MTU, VLAN: attachment(m, p), Sessions: sessionZone(m, p), Storm: stormLimits(&p.RateLimits),
 	}
 }

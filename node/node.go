@@ -5,7 +5,6 @@ package node
 import (
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 
 	"github.com/sluice-net/sluice/api"
@@ -22,11 +21,15 @@ type Options struct {
 	// Workers overrides the configuration's number; 0 leaves it.
 	Workers int
 
-	// Open makes the device of a port. Devices are the types that it can make, so
-	// that ports with others are refused before any is opened; nil is all. A port
-	// without a device is Open's business.
-	Open    func(p *control.Port) (dataplane.Port, error)
+	// Open makes the device of a port; a is the memory of the frames. Devices are the
+	// types that it can make, so that ports with others are refused before any is
+	// opened; nil is all. A port without a device is Open's business.
+	Open    func(a *packet.Arena, p *control.Port) (dataplane.Port, error)
 	Devices []api.DeviceType
+
+	// Tolerant: a device that can't be opened leaves its port without one, and
+	// Recheck tries again; otherwise the model is refused.
+	Tolerant bool
 
 	Seed    uint64 // of hashes
 	Buffers int    // frames in flight; default 16384
@@ -54,16 +57,11 @@ type Node struct {
 	engine  *dataplane.Engine
 	routes  *route.State
 
-	mu       sync.Mutex // Apply and Close
+	mu       sync.Mutex     // Apply, Recheck and Close
+	model    *control.Model // in force
 	ports    map[string]*openPort
 	epoch    uint32
 	settings control.Node // in force since New
-}
-
-// openPort is a port with its device.
-type openPort struct {
-	config control.Port
-	device dataplane.Port
 }
 
 // New makes a node and puts a first model in force. Nothing runs yet: the
@@ -181,7 +179,15 @@ func (n *Node) Apply(m *control.Model) error {
 	if err != nil {
 		return err
 	}
-	opened, err := n.openPorts(m)
+	if err := n.detachChanged(m); err != nil {
+		return err
+	}
+	return n.apply(m, n.openPorts)
+}
+
+// apply puts a model in force with the ports that open returns.
+func (n *Node) apply(m *control.Model, open func(*control.Model) (map[string]*openPort, error)) error {
+	opened, err := open(m)
 	if err != nil {
 		return err
 	}
@@ -197,82 +203,8 @@ func (n *Node) Apply(m *control.Model) error {
 	n.engine.Synchronize()
 	n.routes.Adopt(forwarder)
 	closeAllBut(n.ports, opened)
-	n.ports = opened
+	n.ports, n.model = opened, m
 	return nil
-}
-
-// deviceKey is what can be open once only.
-type deviceKey struct {
-	kind        api.DeviceType
-	name, netns string
-}
-
-func keyOf(d *control.Device) deviceKey { return deviceKey{d.Type, d.Name, d.NetNS} }
-
-// openPorts returns the ports of a model: with the devices that are open
-// already, also under another port's name, and new ones for the rest. It opens
-// all or none.
-func (n *Node) openPorts(m *control.Model) (map[string]*openPort, error) {
-	inUse := make(map[deviceKey]*openPort, len(n.ports))
-	for _, p := range n.ports {
-		if p.config.Device.Name != "" {
-			inUse[keyOf(&p.config.Device)] = p
-		}
-	}
-	opened := make(map[string]*openPort, len(m.Ports))
-	var errs []error
-	for i := range m.Ports {
-		config := &m.Ports[i]
-		old := n.ports[config.Name]
-		if old == nil || !sameDevice(&old.config, config) {
-			old = inUse[keyOf(&config.Device)]
-		}
-		p, err := n.openPort(config, old)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("port %s: %w", config.Name, err))
-			continue
-		}
-		opened[config.Name] = p
-	}
-	if err := errors.Join(errs...); err != nil {
-		closeAllBut(opened, n.ports)
-		return nil, err
-	}
-	for name, p := range opened {
-		if old := n.ports[name]; old == nil || old.config.Number != p.config.Number {
-			n.engine.ResetCounters(p.config.Number)
-		}
-	}
-	return opened, nil
-}
-
-// openPort takes the device of an open port, or opens one if old is nil.
-func (n *Node) openPort(config *control.Port, old *openPort) (*openPort, error) {
-	if old == nil {
-		device, err := n.options.Open(config)
-		if err != nil {
-			return nil, err
-		}
-		return &openPort{*config, device}, nil
-	}
-	if old.config.Device != config.Device {
-		return nil, fmt.Errorf("device %s is open for port %s with other settings: remove that first, and add this in the next revision",
-			config.Device.Name, old.config.Name)
-	}
-	return &openPort{*config, old.device}, nil
-}
-
-// closeAllBut closes the devices of ports that others do not use.
-func closeAllBut(ports, others map[string]*openPort) {
-	used := make(map[dataplane.Port]bool, len(others))
-	for _, p := range others {
-		used[p.device] = true
-	}
-	for _, p := range ports {
-		if c, ok := p.device.(io.Closer); ok && !used[p.device] {
-			_ = c.Close() // nothing is left to be done about it
-		}
-	}
 }
 
 // snapshot puts together what the workers need of a model.
@@ -288,7 +220,7 @@ func (n *Node) snapshot(m *control.Model, opened map[string]*openPort, f *route.
 	}
 	for i := range m.Ports {
 		p := &m.Ports[i]
-		s.Ports[p.Number] = portConfig(m, p, opened[p.Name].device)
+		s.Ports[p.Number] = portConfig(m, p, opened[p.Name])
 	}
 	return s
 }

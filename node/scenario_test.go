@@ -189,7 +189,7 @@ func (g *stage) compile(file string) *control.Model {
 }
 
 // open makes the device of a port.
-func (g *stage) open(p *control.Port) (dataplane.Port, error) {
+func (g *stage) open(_ *packet.Arena, p *control.Port) (dataplane.Port, error) {
 	queues := max(p.Device.Queues, 1)
 	device := mem.New(mem.Config{Queues: queues})
 	g.devices[p.Name] = device

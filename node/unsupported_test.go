@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/node"
+	"github.com/sluice-net/sluice/packet"
 	"github.com/sluice-net/sluice/port/mem"
 )
 
@@ -53,7 +54,7 @@ spec: {usage: vips, cidr: 192.0.2.0/24, dnsSuffix: example.org}
 func options(devices ...api.DeviceType) node.Options {
 	return node.Options{
 		Buffers: 256, Supers: 1, Seed: 1, Devices: devices,
-		Open: func(*control.Port) (dataplane.Port, error) { return mem.New(mem.Config{}), nil },
+		Open: func(*packet.Arena, *control.Port) (dataplane.Port, error) { return mem.New(mem.Config{}), nil },
 	}
 }
 

@@ -233,7 +233,7 @@ func compile(text string) (*control.Model, error) {
 
 // open gives the senders' port its generator, and the others a place where
 // frames end.
-func (b *bench) open(p *control.Port) (dataplane.Port, error) {
+func (b *bench) open(_ *packet.Arena, p *control.Port) (dataplane.Port, error) {
 	if p.Name == senders.port {
 		return b.source, nil
 	}

@@ -169,7 +169,7 @@ func FileName(port string) string { return strings.ReplaceAll(port, "/", ".") + 
 
 // openPort makes the device of a port: a capture port whatever the
 // configuration says, since nothing here touches the machine.
-func (r *run) openPort(p *control.Port) (dataplane.Port, error) {
+func (r *run) openPort(_ *packet.Arena, p *control.Port) (dataplane.Port, error) {
 	one := &port{number: uint16(p.Number)}
 	config := pcap.Config{In: []pcap.Source{&one.queue}}
 	if r.config.Out != "" {

@@ -1,0 +1,125 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/packet"
+)
+
+// openPort is a port with its device.
+type openPort struct {
+	config control.Port
+	device dataplane.Port
+	caps   dataplane.Caps // as published
+}
+
+// deviceKey is what can be open once only.
+type deviceKey struct {
+	kind        api.DeviceType
+	name, netns string
+}
+
+func keyOf(d *control.Device) deviceKey { return deviceKey{d.Type, d.Name, d.NetNS} }
+
+// absent takes the place of a device that could not be opened.
+type absent struct{ why error }
+
+// Rx has nothing to receive.
+func (absent) Rx(int, *packet.Cache, []packet.Index) int { return 0 }
+
+// Tx takes nothing: what is sent there is dropped because the port is down.
+func (absent) Tx(int, *packet.Cache, []packet.Index) int { return 0 }
+
+// Caps says that the port is down.
+func (absent) Caps() dataplane.Caps { return dataplane.Caps{Queues: 1} }
+
+// FD says that there is nothing to wait for.
+func (absent) FD(int) int { return -1 }
+
+// Err returns why there is no device.
+func (a absent) Err() error { return a.why }
+
+// deviceError returns why a port's device is of no use (any more); nil while it is.
+func deviceError(p dataplane.Port) error {
+	if e, ok := p.(interface{ Err() error }); ok {
+		return e.Err()
+	}
+	return nil
+}
+
+// openPorts returns the ports of a model: with the devices that are open
+// already, also under another port's name, and new ones for the rest. It opens
+// all or none, unless the node is tolerant.
+func (n *Node) openPorts(m *control.Model) (map[string]*openPort, error) {
+	inUse := make(map[deviceKey]*openPort, len(n.ports))
+	for _, p := range n.ports {
+		if p.config.Device.Name != "" && deviceError(p.device) == nil {
+			inUse[keyOf(&p.config.Device)] = p
+		}
+	}
+	opened := make(map[string]*openPort, len(m.Ports))
+	var errs []error
+	for i := range m.Ports {
+		config := &m.Ports[i]
+		old := n.ports[config.Name]
+		if old != nil && (!sameDevice(&old.config, config) || deviceError(old.device) != nil) {
+			old = nil
+		}
+		if old == nil {
+			old = inUse[keyOf(&config.Device)]
+		}
+		p, err := n.openPort(config, old)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("port %s: %w", config.Name, err))
+			continue
+		}
+		opened[config.Name] = p
+	}
+	if err := errors.Join(errs...); err != nil {
+		closeAllBut(opened, n.ports)
+		return nil, err
+	}
+	for name, p := range opened {
+		if old := n.ports[name]; old == nil || old.config.Number != p.config.Number {
+			n.engine.ResetCounters(p.config.Number)
+		}
+	}
+	return opened, nil
+}
+
+// openPort takes the device of an open port, or opens one if old is nil.
+func (n *Node) openPort(config *control.Port, old *openPort) (*openPort, error) {
+	if old != nil {
+		if old.config.Device != config.Device {
+			return nil, fmt.Errorf("device %s is open for port %s with other settings: remove that first, and add this in the next revision",
+				config.Device.Name, old.config.Name)
+		}
+		return &openPort{*config, old.device, old.device.Caps()}, nil
+	}
+	device, err := n.options.Open(n.arena, config)
+	switch {
+	case err != nil && !n.options.Tolerant:
+		return nil, err
+	case err != nil:
+		device = absent{err}
+	}
+	return &openPort{*config, device, device.Caps()}, nil
+}
+
+// closeAllBut closes the devices of ports that others do not use.
+func closeAllBut(ports, others map[string]*openPort) {
+	used := make(map[dataplane.Port]bool, len(others))
+	for _, p := range others {
+		used[p.device] = true
+	}
+	for _, p := range ports {
+		if c, ok := p.device.(io.Closer); ok && !used[p.device] {
+			_ = c.Close() // nothing is left to be done about it
+		}
+	}
+}

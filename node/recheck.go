@@ -1,0 +1,93 @@
+package node
+
+import (
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/dataplane"
+)
+
+// DeviceChange is what Recheck found out about a port's device.
+type DeviceChange struct {
+	Port   string
+	Up     bool   // frames can pass now
+	Mode   string // of a device that was opened; else ""
+	Err    error  // why there is no usable device; nil if there is one
+	Reopen bool   // it was opened anew
+}
+
+// errReplaced is why a port has no device while that is being replaced.
+var errReplaced = errors.New("the device is being opened with other settings")
+
+// Recheck looks at the devices: those that have gone, or could not be opened
+// before, are opened again, and what has changed about the others (link, MTU) is
+// put in force. It returns the ports where something is different now, sorted.
+// Call it when the kernel says that something has happened, and now and then.
+func (n *Node) Recheck() ([]DeviceChange, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.model == nil {
+		return nil, nil
+	}
+	ports := maps.Clone(n.ports)
+	var changes []DeviceChange
+	for _, name := range slices.Sorted(maps.Keys(ports)) {
+		p := ports[name]
+		was := deviceError(p.device)
+		if was == nil {
+			if caps := p.device.Caps(); caps != p.caps {
+				ports[name] = &openPort{p.config, p.device, caps}
+				changes = append(changes, DeviceChange{Port: name, Up: caps.Up})
+			}
+			continue
+		}
+		fresh, err := n.openPort(&p.config, nil)
+		if err != nil {
+			fresh = &openPort{p.config, absent{err}, dataplane.Caps{Queues: 1}}
+		}
+		is := deviceError(fresh.device)
+		if is != nil && was.Error() == is.Error() {
+			if _, same := p.device.(absent); same {
+				continue
+			}
+		}
+		ports[name] = fresh
+		change := DeviceChange{Port: name, Up: fresh.caps.Up, Err: is, Reopen: is == nil}
+		if m, ok := fresh.device.(interface{ Mode() string }); ok {
+			change.Mode = m.Mode()
+		}
+		changes = append(changes, change)
+	}
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	return changes, n.apply(n.model, func(*control.Model) (map[string]*openPort, error) { return ports, nil })
+}
+
+// detachChanged takes devices from ports that are to have them with other
+// settings, so that they can be opened again.
+func (n *Node) detachChanged(m *control.Model) error {
+	if !n.options.Tolerant || n.model == nil {
+		return nil
+	}
+	wanted := make(map[deviceKey]*control.Device, len(m.Ports))
+	for i := range m.Ports {
+		if d := &m.Ports[i].Device; d.Name != "" {
+			wanted[keyOf(d)] = d
+		}
+	}
+	ports := maps.Clone(n.ports)
+	found := false
+	for name, p := range ports {
+		if d := wanted[keyOf(&p.config.Device)]; d != nil && *d != p.config.Device {
+			ports[name] = &openPort{p.config, absent{errReplaced}, dataplane.Caps{Queues: 1}}
+			found = true
+		}
+	}
+	if !found {
+		return nil
+	}
+	return n.apply(n.model, func(*control.Model) (map[string]*openPort, error) { return ports, nil })
+}
