@@ -30,39 +30,62 @@ var ErrNoNamespace = errors.New("no such network namespace")
 
 // In runs f on a thread in the named network namespace (see NamespacePath; ""
 // is the caller's own) and returns its error. Sockets and devices that f opens
-// stay in the namespace when it is over. f must not start goroutines that rely on it.
+// stay in the namespace when it is over, and a socket keeps the namespace alive
+// after its name has been deleted. f must not start goroutines that rely on it.
 func In(name string, f func() error) error {
 	if name == "" {
 		return f()
 	}
-	path := NamespacePath(name)
-	ns, err := netns.GetFromPath(path)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("%s: %w: make it (ip netns add), or correct the name; there are: %s", path, ErrNoNamespace, namespaces())
-	case err != nil:
-		return fmt.Errorf("network namespace %s: %w", path, err)
+	ns, err := openNamespace(name)
+	if err != nil {
+		return err
 	}
 	defer ns.Close()
+	return onThread(func() error {
+		if err := netns.Set(ns); err != nil {
+			return explainEnter(NamespacePath(name), err)
+		}
+		return f()
+	})
+}
+
+// NamespaceID returns a number that no other network namespace has while this
+// one lives, "" being the caller's own: whoever remembers it can tell that a name
+// stands for another namespace now.
+func NamespaceID(name string) (uint64, error) {
+	path := NamespacePath(name)
+	if name == "" {
+		path = ownNamespace
+	}
+	ns, err := openNamespace(path)
+	if err != nil {
+		return 0, err
+	}
+	defer ns.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(ns), &st); err != nil {
+		return 0, fmt.Errorf("network namespace %s: %w", path, err)
+	}
+	return st.Ino, nil
+}
+
+// ownNamespace is the network namespace of the calling thread.
+const ownNamespace = "/proc/thread-self/ns/net"
+
+// onThread runs f on a thread of its own, which f may take to another
+// namespace, and returns f's error.
+func onThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		// A thread that can't be brought back ends with its goroutine: it stays locked.
 		runtime.LockOSThread()
-		home, err := netns.Get()
+		home, err := netns.GetFromPath(ownNamespace)
 		if err != nil {
+			runtime.UnlockOSThread()
 			done <- fmt.Errorf("ask for the own network namespace: %w", err)
 			return
 		}
 		defer home.Close()
-		if err := netns.Set(ns); err != nil {
-			if errors.Is(err, unix.EINVAL) { // a plain file: the namespace was unmounted
-				err = fmt.Errorf("%s: %w: the file is left of one that has ended; remove and make it anew (ip netns delete, ip netns add)", path, ErrNoNamespace)
-			} else {
-				err = fmt.Errorf("enter network namespace %s: %w", path, err)
-			}
-			done <- err
-			return
-		}
 		err = f()
 		if netns.Set(home) == nil {
 			runtime.UnlockOSThread()
@@ -72,18 +95,54 @@ func In(name string, f func() error) error {
 	return <-done
 }
 
-// namespaces lists the named ones for an error's hint.
-func namespaces() string {
-	entries, _ := os.ReadDir(NamespaceDir)
-	if len(entries) == 0 {
-		return "none"
+// openNamespace returns a descriptor of a namespace, after a look at what the
+// file is: of a namespace that was unmounted, or made in another mount namespace,
+// an empty file is left, and setns calls that an invalid argument.
+func openNamespace(name string) (netns.NsHandle, error) {
+	path := NamespacePath(name)
+	ns, err := netns.GetFromPath(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return ns, fmt.Errorf("%s: %w: make it (ip netns add), or correct the name; there are: %s", path, ErrNoNamespace, namespaceList())
+	case errors.Is(err, os.ErrPermission):
+		return ns, fmt.Errorf("open network namespace %s: run as root: %w", path, err)
+	case err != nil:
+		return ns, fmt.Errorf("network namespace %s: %w", path, err)
 	}
-	names := make([]string, 0, len(entries))
-	for _, e := range entries {
-		names = append(names, e.Name())
+	kind, err := unix.IoctlRetInt(int(ns), unix.NS_GET_NSTYPE)
+	switch {
+	case err != nil: // ENOTTY: no namespace's file at all
+		err = fmt.Errorf("%s: %w: the file is left of one that has ended; remove and make it anew (ip netns delete, ip netns add)", path, ErrNoNamespace)
+	case kind != unix.CLONE_NEWNET:
+		err = fmt.Errorf("%s: %w: it is a namespace of another kind; give a network namespace (/proc/PID/ns/net)", path, ErrNoNamespace)
+	default:
+		return ns, nil
 	}
+	ns.Close()
+	return netns.None(), err
+}
+
+// explainEnter says what to do about an error of setns.
+func explainEnter(path string, err error) error {
+	if errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("enter network namespace %s: run as root or give the program CAP_SYS_ADMIN: %w", path, err)
+	}
+	return fmt.Errorf("enter network namespace %s: %w", path, err)
+}
+
+// namespaceList names the namespaces for an error's hint.
+func namespaceList() string {
+	names, _ := ListNamespaces()
+	return shortList(names)
+}
+
+// shortList names a few of what there is, in an error's hint.
+func shortList(names []string) string {
 	const most = 8
-	if len(names) > most {
+	switch {
+	case len(names) == 0:
+		return "none"
+	case len(names) > most:
 		return strings.Join(names[:most], ", ") + ", ..."
 	}
 	return strings.Join(names, ", ")
