@@ -1,0 +1,34 @@
+package main
+
+import "slices"
+
+// way is how two pods are joined.
+type way struct {
+	name  string
+	about string
+
+	// device is the type of the ports for Sluice; empty for the kernel's own ways.
+	device string
+	bridge bool
+
+	pods   [2]string // namespaces
+	node   string    // namespace of the bridge or the daemon
+	daemon int       // process; 0 for the kernel's own ways
+}
+
+// baseline is the way that the others are compared with.
+const baseline = "bridge"
+
+func allWays() []*way {
+	return []*way{
+		{name: "veth", about: "one veth pair, nothing between: the limit"},
+		{name: baseline, about: "Linux bridge, super-frames pass", bridge: true},
+		{name: "afpacket", about: "Sluice, packet sockets with virtio headers", device: "afpacket"},
+		{name: "tap", about: "Sluice, TAPs with virtio headers", device: "tap"},
+		{name: "afxdp", about: "Sluice, AF_XDP (native, copy); no super-frames", device: "afxdp"},
+	}
+}
+
+func choose(ways []*way, names []string) []*way {
+	return slices.DeleteFunc(ways, func(w *way) bool { return !slices.Contains(names, w.name) })
+}
