@@ -102,6 +102,6 @@ mirrors frames between ports, in user space, in one binary.`,
 		SilenceErrors: true,
 	}
 	root.SetHelpTemplate(root.HelpTemplate() + "\n" + exitHelp + "\n")
-	root.AddCommand(newReplay(), newBench(), newVersion())
+	root.AddCommand(newRun(), newReplay(), newBench(), newVersion())
 	return root
 }

@@ -1,0 +1,267 @@
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/control/store"
+	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/node"
+)
+
+// Daemon is a node with its configuration and state.
+//
+// One goroutine, that of Run, changes what is in force; others only read. The
+// order of a change is: compile, save what was allocated, put in force. So
+// whatever is in force is on the disk, and a daemon that is killed at any point
+// makes the same choices again.
+type Daemon struct {
+	config  Config
+	log     *slog.Logger
+	phases  *phases
+	notify  *notifier
+	lock    *os.File // nil without a state folder
+	store   closingStore
+	node    *node.Node
+	follow  *follower // nil if there is nothing to follow
+	stdin   []byte    // what was read of "-"
+	started time.Time
+
+	// What is in force; Run's goroutine only.
+	state store.State
+	model *control.Model
+
+	mu     sync.Mutex
+	status Status
+}
+
+// closingStore is a store that is the daemon's own.
+type closingStore interface {
+	store.Store
+	io.Closer
+}
+
+// Run runs a daemon until ctx is done or a signal ends it, and returns nil if
+// it ended in order. Errors of the start: control.Faults are those of the
+// configuration, all of them; one that wraps node.ErrUnsupported is about what this
+// version can't put into effect; others say what is in the way.
+func Run(ctx context.Context, c Config) error {
+	c = c.withDefaults()
+	if err := c.validate(); err != nil {
+		return err
+	}
+	d := &Daemon{config: c, log: c.Log, started: time.Now()}
+	d.phases = newPhases(d.log, d.started)
+	if err := d.start(); err != nil {
+		return errors.Join(err, d.close())
+	}
+	d.loop(ctx)
+	return d.end()
+}
+
+// start brings everything up to the point where frames pass.
+func (d *Daemon) start() (err error) {
+	if d.notify, err = newNotifier(d.config.Getenv); err != nil {
+		d.log.Warn("the service manager can't be told anything", "error", err)
+	}
+	if err := d.openState(); err != nil {
+		return err
+	}
+	d.phases.done("open the state")
+	if err := d.readStdin(); err != nil {
+		return err
+	}
+	// Watched before it is read: what changes in between is not missed.
+	if err := d.startFollowing(); err != nil {
+		d.log.Warn("changes of the configuration are not noticed", "error", err)
+	}
+	m, err := d.compile()
+	if err != nil {
+		return err
+	}
+	d.phases.done("read the configuration")
+	if err := d.makeNode(m); err != nil {
+		return err
+	}
+	if err := d.node.Start(dataplane.DefaultIdle); err != nil {
+		return err
+	}
+	d.phases.done("start the workers")
+	d.ready()
+	return nil
+}
+
+// openState locks the state folder and reads what is in it.
+func (d *Daemon) openState() (err error) {
+	if d.config.State == "" {
+		d.store = store.NewMemory()
+		return nil
+	}
+	if d.lock, err = lockState(d.config.State); err != nil {
+		return err
+	}
+	bolt, err := store.OpenBolt(filepath.Join(d.config.State, "state.db"))
+	if err != nil {
+		return err
+	}
+	d.store = bolt
+	d.state, err = store.LoadState(d.store)
+	return err
+}
+
+// makeNode makes the node and puts the first model in force.
+func (d *Daemon) makeNode(m *control.Model) (err error) {
+	asked := workers(d.config.Workers)
+	available := availableMemory(os.DirFS("/"))
+	memory := memoryFor(m, available)
+	if d.config.Buffers != 0 {
+		memory.Buffers = d.config.Buffers
+	}
+	if d.config.Supers != 0 {
+		memory.Supers = d.config.Supers
+	}
+	seed := d.config.Seed
+	if seed == 0 {
+		var random [8]byte
+		_, _ = rand.Read(random[:]) // it never fails (crypto/rand)
+		seed = binary.LittleEndian.Uint64(random[:])
+	}
+	was := d.state
+	if err := d.save(m); err != nil {
+		return err
+	}
+	d.node, err = node.New(node.Options{
+		Workers: asked, Seed: seed, Buffers: memory.Buffers, Supers: memory.Supers,
+		Open: d.config.Open, Devices: openable(),
+	}, m)
+	if err != nil {
+		return errors.Join(err, d.restore(was))
+	}
+	d.model = m
+	n := d.node.Engine().Workers()
+	tuneRuntime(n, available, d.config.Getenv)
+	d.phases.done("make the node")
+	d.log.Info("memory is taken", "workers", n, "buffers", memory.Buffers, "superBuffers", memory.Supers,
+		"sessions", m.Node.Limits.Sessions, "availableMiB", available>>20)
+	return nil
+}
+
+// ready says that frames pass.
+func (d *Daemon) ready() {
+	took := time.Since(d.started)
+	d.mu.Lock()
+	d.status.Started, d.status.Ready = d.started, true
+	d.mu.Unlock()
+	d.inForce()
+	if len(d.config.Paths) == 0 {
+		d.log.Warn("no configuration was given (--config): the node has no ports")
+	}
+	d.log.Info("ready", "after", took.Round(100*time.Microsecond), "residentMiB", residentMemory()>>20)
+	d.notify.tell("READY=1", d.statusLine())
+}
+
+// loop waits for what there is to do, until the end is asked for.
+func (d *Daemon) loop(ctx context.Context) {
+	stopWatchdog := d.startWatchdog()
+	defer stopWatchdog()
+	var changed <-chan struct{}
+	var faults <-chan error
+	if d.follow != nil {
+		changed, faults = d.follow.changed, d.follow.faults
+	}
+	limited := newLimiter(d.log, time.Minute)
+	for {
+		select {
+		case <-ctx.Done():
+			d.log.Info("ending", "why", context.Cause(ctx))
+			return
+		case <-d.config.Signals:
+			d.notify.reloading()
+			d.reload("SIGHUP")
+			d.notify.tell("READY=1", d.statusLine())
+		case <-changed:
+			d.reload("its files changed")
+			d.notify.tell(d.statusLine())
+		case err := <-faults:
+			limited.warn("changes of the configuration may be missed", err)
+		}
+	}
+}
+
+// end stops the node in order: frames that workers have are sent, then the
+// devices are closed. It is cut short by a second signal or by the time.
+func (d *Daemon) end() error {
+	d.notify.tell("STOPPING=1", status("ending"))
+	begin := time.Now()
+	closed := make(chan error, 1)
+	go func() { closed <- d.close() }()
+	timeout := time.After(d.config.DrainTimeout)
+	for {
+		select {
+		case err := <-closed:
+			if err == nil {
+				d.log.Info("ended", "drained", time.Since(begin).Round(time.Millisecond), "ran", time.Since(d.started).Round(time.Second))
+			}
+			return err
+		case s := <-d.config.Signals:
+			if s == syscall.SIGHUP {
+				continue
+			}
+			return ErrKilled
+		case <-timeout:
+			return fmt.Errorf("the workers did not end within %v; what the devices held is lost", d.config.DrainTimeout)
+		}
+	}
+}
+
+// close gives everything back, in reverse order of start. Parts that were never
+// there are passed over.
+func (d *Daemon) close() error {
+	var errs []error
+	if d.follow != nil {
+		d.follow.stop()
+	}
+	if d.node != nil {
+		errs = append(errs, d.node.Close())
+	}
+	if d.store != nil {
+		errs = append(errs, d.store.Close())
+	}
+	if d.lock != nil {
+		errs = append(errs, d.lock.Close())
+	}
+	d.notify.close()
+	return errors.Join(errs...)
+}
+
+// readStdin keeps what "-" stands for: it can be read once only.
+func (d *Daemon) readStdin() (err error) {
+	if !slices.Contains(d.config.Paths, "-") || d.config.Stdin == nil {
+		return nil
+	}
+	if d.stdin, err = io.ReadAll(d.config.Stdin); err != nil {
+		return fmt.Errorf("read the configuration from standard input: %w", err)
+	}
+	return nil
+}
+
+// startFollowing watches the configuration.
+func (d *Daemon) startFollowing() (err error) {
+	if len(placesOf(d.config.Paths)) == 0 {
+		return nil
+	}
+	d.follow, err = follow(d.config.Paths)
+	return err
+}
