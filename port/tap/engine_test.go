@@ -28,8 +28,25 @@ func (p *patch) Decide(d *dataplane.Decision) {
 //	namespace a                 engine                  namespace b
 //	10.9.0.1 ── t0 (1 queue) ── port 1 ══ port 2 ── (2 queues) t0 ── 10.9.0.2
 func TestEngineSwitches(t *testing.T) {
+	for _, row := range []struct {
+		why     string
+		offload [3]bool // of the ports
+	}{
+		{"by default streams pass as super-frames", [3]bool{1: true, 2: true}},
+		{"without offloads as plain frames", [3]bool{}},
+		{"the engine cuts super-frames for whoever can't take them", [3]bool{1: true}},
+	} {
+		t.Run(row.why, func(t *testing.T) { engineSwitches(t, row.offload) })
+	}
+}
+
+func engineSwitches(t *testing.T, offload [3]bool) {
 	a, b := newNamespace(t), newNamespace(t)
-	ports := []*Port{nil, a.open(Config{Name: "t0", Up: true}), b.open(Config{Name: "t0", Up: true, Queues: 2})}
+	ports := []*Port{
+		nil,
+		a.open(Config{Name: "t0", Up: true, Offload: offload[1]}),
+		b.open(Config{Name: "t0", Up: true, Offload: offload[2], Queues: 2}),
+	}
 	for i, ns := range []*namespace{a, b} {
 		ns.quiet("t0")
 		ns.address("t0", [4]byte{10, 9, 0, byte(i + 1)})
@@ -37,7 +54,7 @@ func TestEngineSwitches(t *testing.T) {
 
 	const zone = packet.Zone(7)
 	const workers = 2
-	arena, err := packet.NewArena(packet.ArenaConfig{Buffers: 4096})
+	arena, err := packet.NewArena(packet.ArenaConfig{Buffers: 4096, Supers: 128})
 	require.NoError(t, err)
 	table, err := flowtable.New(flowtable.Config{Sessions: 1024, Workers: workers})
 	require.NoError(t, err)
@@ -104,6 +121,11 @@ func TestEngineSwitches(t *testing.T) {
 	require.NoError(t, <-served)
 	require.True(t, bytes.Equal(message, echo), "%d of %d bytes came back", len(echo), len(message))
 	require.NotZero(t, table.Stats().Created, "the session was tracked")
+	for n := 1; n <= 2; n++ {
+		// Acknowledgements are frames, too.
+		counted := engine.PortCounters(uint16(n))
+		require.Equal(t, offload[n], counted.RxBytes > 4000*counted.RxPackets, "port %d: %d bytes in %d frames", n, counted.RxBytes, counted.RxPackets)
+	}
 
 	// One end goes away under the engine: its frames are dropped for that
 	// reason, the other port goes on, and nothing spins.

@@ -1,10 +1,10 @@
 package tap
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,90 +18,61 @@ type device struct {
 // tunPath is the device file of the TUN driver.
 const tunPath = "/dev/net/tun"
 
-// inquire finds out whether a device can be opened before water tries, for two
-// reasons: water leaves its descriptor open whenever the kernel refuses, and it ends
-// the persistence of any device that it is not told to keep. What is left to
-// go wrong after it is that somebody else is faster.
-func inquire(ctl int, name string, severalQueues bool) (device, error) {
-	exists, err := existsAsTAP(ctl, name)
-	if err != nil {
-		return device{}, err
+// inquire asks rtnetlink what has the name, and whether it can be what cfg
+// wants. The kernel would say EINVAL to most of it.
+func inquire(links *netlink.Handle, cfg Config) (device, error) {
+	if cfg.Name == "" {
+		return device{}, nil
 	}
+	link, err := links.LinkByName(cfg.Name)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return device{}, nil
+	}
+	if err != nil {
+		return device{}, fmt.Errorf("ask who has the name: %w", err)
+	}
+	tuntap, ok := link.(*netlink.Tuntap)
+	several := ok && tuntap.Flags&netlink.TUNTAP_MULTI_QUEUE != 0
+	switch {
+	case !ok && link.Type() == "device": // lo, a NIC
+		return device{}, fmt.Errorf("the name belongs to an interface that is no TAP: %s", useAnother)
+	case !ok:
+		return device{}, fmt.Errorf("the name belongs to an interface of kind %s: %s", link.Type(), useAnother)
+	case tuntap.Mode != netlink.TUNTAP_MODE_TAP:
+		return device{}, fmt.Errorf("the name belongs to a TUN device, which has no Ethernet frames: %s", useAnother)
+	// The kernel would let us open further queues of one with several, and
+	// deal frames to both of us.
+	case tuntap.Queues+tuntap.DisabledQueues > 0:
+		return device{}, explain(unix.EBUSY)
+	case cfg.Queues > 1 && !several:
+		return device{}, fmt.Errorf("it was made for one queue: %s: %w", askForOne, unix.EINVAL)
+	}
+	return device{exists: true, persistent: !tuntap.NonPersist, multiQueue: several}, nil
+}
+
+// mayOpen finds out whether a device can be opened before water tries, which
+// leaves its descriptor open whenever the kernel refuses. What is left to go
+// wrong after it is that somebody else is faster.
+func mayOpen(name string, found device) error {
 	fd, err := unix.Open(tunPath, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return device{}, explainOpen(err)
+		return explainOpen(err)
 	}
 	defer unix.Close(fd)
-	if !exists {
+	if !found.exists {
 		// To try would be to make it, and everybody who watches interfaces
 		// would see it come and go.
 		if !mayAdminister() {
-			return device{}, explain(unix.EPERM)
+			return explain(unix.EPERM)
 		}
-		return device{}, nil
-	}
-	d := device{exists: true, multiQueue: severalQueues}
-	err = try(fd, name, &d)
-	if err == unix.EINVAL && !severalQueues {
-		// One queue of a device that was made for several is all right.
-		d.multiQueue = true
-		err = try(fd, name, &d)
-	}
-	if err == unix.EINVAL && severalQueues {
-		return device{}, fmt.Errorf("it was made for one queue: %s: %w", askForOne, err)
-	}
-	return d, explain(err)
-}
-
-// try attaches fd to the device and asks what it is. On EINVAL it may be tried again.
-func try(fd int, name string, d *device) error {
-	ifr, err := unix.NewIfreq(name)
-	if err != nil {
-		return err
+		return nil
 	}
 	flags := uint16(unix.IFF_TAP | unix.IFF_NO_PI)
-	if d.multiQueue {
+	if found.multiQueue {
 		flags |= unix.IFF_MULTI_QUEUE
 	}
-	ifr.SetUint16(flags)
-	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
-		return err
-	}
-	if err := unix.IoctlIfreq(fd, unix.TUNGETIFF, ifr); err != nil {
-		return err
-	}
-	d.persistent = ifr.Uint16()&unix.IFF_PERSIST != 0
-	return nil
-}
-
-// existsAsTAP reports whether there is an interface of that name. One that is
-// no TAP is an error.
-func existsAsTAP(ctl int, name string) (bool, error) {
-	if name == "" {
-		return false, nil
-	}
-	info, err := unix.IoctlGetEthtoolDrvinfo(ctl, name)
-	switch {
-	case err == unix.ENODEV:
-		return false, nil
-	case err == unix.EOPNOTSUPP: // lo has no driver to name, TAPs have
-		return false, fmt.Errorf("the name belongs to an interface that is no TAP: %s", useAnother)
-	case err != nil:
-		return false, fmt.Errorf("ask who has the name: %w", err)
-	}
-	driver, bus := cString(info.Driver[:]), cString(info.Bus_info[:])
-	switch {
-	case driver != "tun":
-		return false, fmt.Errorf("the name belongs to an interface of kind %s: %s", driver, useAnother)
-	case bus != "tap":
-		return false, fmt.Errorf("the name belongs to a TUN device, which has no Ethernet frames: %s", useAnother)
-	}
-	return true, nil
-}
-
-func cString(b []byte) string {
-	b, _, _ = bytes.Cut(b, []byte{0})
-	return string(b)
+	_, err = attachTo(fd, name, flags)
+	return explain(err)
 }
 
 // mayAdminister reports whether the thread has CAP_NET_ADMIN. In a namespace of
@@ -146,7 +117,7 @@ func explain(err error) error {
 	case errors.Is(err, unix.EBUSY):
 		return fmt.Errorf("another program, or another port of this one, has it open: end that, or choose another name: %w", err)
 	case errors.Is(err, unix.E2BIG):
-		return fmt.Errorf("no queue is left, others have some of the device's open: ask for fewer: %w", err)
+		return fmt.Errorf("the kernel gives the device no more queues: ask for fewer: %w", err)
 	default:
 		return err
 	}

@@ -72,7 +72,7 @@ func (ns *namespace) do(f func() error) {
 func (ns *namespace) open(cfg Config) *Port {
 	ns.t.Helper()
 	var p *Port
-	ns.do(func() (err error) { p, err = New(cfg); return err })
+	ns.do(func() (err error) { p, err = Open(cfg); return err })
 	ns.t.Cleanup(func() { require.NoError(ns.t, p.Close()) })
 	return p
 }

@@ -3,50 +3,24 @@ package tap
 import (
 	"errors"
 	"fmt"
-	"strings"
-	"syscall"
+	"math"
 
-	"github.com/songgao/water"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/internal/netdev"
+	"github.com/sluice-net/sluice/packet"
+	"github.com/sluice-net/sluice/port/internal/vnet"
 )
 
-// Config makes a Port. The zero Config makes a device of the kernel's naming.
-type Config struct {
-	// Name is the interface: at most 15 bytes without blanks, '/', ':' and
-	// '%'. One that exists is opened, any other is made. Empty: tap0, tap1,
-	// ..., the first that is free.
-	Name string
-
-	// Queues is the number of receive queues, 1 to 256, default 1. More than
-	// one needs a device that was made for several, by Sluice or with
-	// multi_queue.
-	Queues int
-
-	// MTU is 68 to 65521 bytes; 0 leaves it as it is, 1500 for a new device.
-	MTU int
-
-	// Up brings the interface up; else it is left as it is, and a new one is down.
-	Up bool
-
-	// Persist lets the device outlive the port. One that was persistent before
-	// stays so in any case.
-	Persist bool
-}
-
-const (
-	maxQueues = 256 // the kernel's MAX_TAP_QUEUES
-	minMTU    = 68  // RFC 791 section 3.2
-	maxMTU    = 65535 - 14
-)
-
-// New opens or makes the device in the network namespace of the calling
-// thread. The errors name every fault of cfg, or what the kernel refused and
-// what may be done about it. The caller closes the Port.
-func New(cfg Config) (*Port, error) {
+// Open opens or makes the device. The errors name every fault of cfg, or what
+// the kernel refused and what may be done about it. The caller closes the Port.
+func Open(cfg Config) (*Port, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	p, err := open(cfg)
+	var p *Port
+	err := netdev.In(cfg.NetNS, func() (err error) { p, err = open(cfg); return err })
 	switch {
 	case err == nil:
 		return p, nil
@@ -57,62 +31,62 @@ func New(cfg Config) (*Port, error) {
 	}
 }
 
-func (cfg Config) validate() error {
-	var faults []error
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if err := validateName(cfg.Name); err != nil {
-		faults = append(faults, err)
-	}
-	if cfg.Queues < 0 || cfg.Queues > maxQueues {
-		fault("tap: %d queues: want 1 to %d", cfg.Queues, maxQueues)
-	}
-	if cfg.MTU != 0 && (cfg.MTU < minMTU || cfg.MTU > maxMTU) {
-		fault("tap: MTU %d: want %d to %d", cfg.MTU, minMTU, maxMTU)
-	}
-	return errors.Join(faults...)
-}
-
-// validateName refuses what the kernel refuses (net/core/dev.c, dev_valid_name),
-// and '%', which it takes for a pattern.
-func validateName(name string) error {
-	switch {
-	case len(name) >= unix.IFNAMSIZ:
-		return fmt.Errorf("tap: name %q has %d bytes: want at most %d", name, len(name), unix.IFNAMSIZ-1)
-	case name == "." || name == "..":
-		return fmt.Errorf("tap: name %q: want another, it would be a folder in /sys", name)
-	// The last is Latin 1's blank; the kernel does not know UTF-8.
-	case strings.ContainsAny(name, "/:% \t\n\v\f\r\x00") || strings.IndexByte(name, 0xa0) >= 0:
-		return fmt.Errorf("tap: name %q: want it without blanks and / : %%", name)
-	}
-	return nil
-}
-
-func open(cfg Config) (*Port, error) {
-	ctl, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
+// open is Open in the namespace of the calling thread. Up to the end the device
+// is as persistent as it was, so that an attempt that fails leaves nothing behind.
+func open(cfg Config) (_ *Port, err error) {
+	p := &Port{name: cfg.Name, ctl: -1, queues: make([]queue, 0, max(cfg.Queues, 1))}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Close())
+		}
+	}()
+	if p.ctl, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	found, err := inquire(ctl, cfg.Name, cfg.Queues > 1)
-	if err != nil {
-		return nil, errors.Join(err, unix.Close(ctl))
+	if p.links, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+		return nil, fmt.Errorf("netlink socket: %w", err)
 	}
-	p := &Port{name: cfg.Name, ctl: ctl, queues: make([]queue, 0, max(cfg.Queues, 1))}
+	found, err := inquire(p.links, cfg)
+	if err != nil {
+		return nil, err
+	}
 	if err := p.attach(cfg, found); err != nil {
-		// Left persistent, a device that was made here would outlive the attempt.
-		if !found.exists && cfg.Persist && len(p.queues) > 0 {
-			err = errors.Join(err, unix.IoctlSetInt(p.queues[0].fd, unix.TUNSETPERSIST, 0))
-		}
-		return nil, errors.Join(err, p.Close())
+		return nil, err
+	}
+	if cfg.Offload {
+		err = p.offload(cfg.Arena)
+	} else {
+		// A persistent device keeps the offloads that its last user has set. Left
+		// on, the kernel would hand over super-frames and unfinished checksums as if they were whole.
+		err = p.set("turn offloads off", unix.IoctlSetInt, unix.TUNSETOFFLOAD, 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := p.configure(cfg); err != nil {
+		return nil, err
 	}
 	p.askMTU()
+	if link, err := p.links.LinkByName(p.name); err == nil {
+		p.index = link.Attrs().Index
+		p.lostBefore = kernelDrops(link)
+	}
 	return p, nil
 }
 
-// attach opens the queues and sets what cfg asks for.
+// attach opens the queues.
 func (p *Port) attach(cfg Config, found device) error {
+	open := openQueue
+	if !cfg.Offload {
+		if err := mayOpen(cfg.Name, found); err != nil {
+			return err
+		}
+		open = openWithWater
+	}
 	for range cap(p.queues) {
-		fd, name, err := openQueue(water.PlatformSpecificParams{
-			Name: p.name, Persist: cfg.Persist || found.persistent, MultiQueue: cfg.Queues > 1 || found.multiQueue,
+		fd, name, err := open(attachment{
+			name: p.name, several: cfg.Queues > 1 || found.multiQueue,
+			exists: found.exists || len(p.queues) > 0, persistent: found.persistent,
 		})
 		if err != nil {
 			return err
@@ -120,15 +94,74 @@ func (p *Port) attach(cfg Config, found device) error {
 		p.name = name
 		p.queues = append(p.queues, queue{fd: fd, spill: make([]byte, longestSpill)})
 	}
-	// A persistent device keeps the offloads that its last user has set. Left
-	// on, the kernel would hand over super-frames and unfinished checksums as if they were whole.
-	if err := unix.IoctlSetInt(p.queues[0].fd, unix.TUNSETOFFLOAD, 0); err != nil {
-		return fmt.Errorf("turn offloads off: %w", err)
+	return nil
+}
+
+// offload agrees with the kernel on the header before each frame and on what it
+// leaves to us.
+func (p *Port) offload(a *packet.Arena) error {
+	// A persistent device keeps what its last user has set of these, too.
+	err := errors.Join(
+		p.set("set the size of the virtio header", unix.IoctlSetPointerInt, unix.TUNSETVNETHDRSZ, vnet.Size),
+		p.set("set the byte order of the virtio header", unix.IoctlSetPointerInt, unix.TUNSETVNETLE, 0),
+	)
+	if err != nil {
+		return err
+	}
+	p.headerSize = vnet.Size
+	const checksums = unix.TUN_F_CSUM
+	const tcp, udp = unix.TUN_F_TSO4 | unix.TUN_F_TSO6, unix.TUN_F_USO4 | unix.TUN_F_USO6
+	offers := []struct {
+		features int
+		name     string
+	}{
+		{checksums | tcp | udp, "csum, TSO, USO"},
+		{checksums | tcp, "csum, TSO (no USO: that needs kernel 6.2)"},
+		{checksums, "csum (no TSO: the kernel refuses it)"},
+	}
+	if a != nil && a.LongestFrame() < longestFrame {
+		offers = offers[2:]
+		offers[0].name = "csum (no TSO: the arena has no buffers for super-frames)"
+	}
+	for _, o := range offers {
+		err = unix.IoctlSetInt(p.queues[0].fd, unix.TUNSETOFFLOAD, o.features)
+		if err == nil {
+			p.offers = o.name
+			return nil
+		}
+		if err != unix.EINVAL { // that is how it refuses what it does not know
+			break
+		}
+	}
+	return fmt.Errorf("turn offloads on: %w", explain(err))
+}
+
+// configure sets what cfg asks for of the interface, which is brought up last: what
+// the kernel says to a network begins then.
+func (p *Port) configure(cfg Config) error {
+	// A full send buffer would hold up frames. The kernel's default is none, but
+	// a device keeps what its last user has set.
+	if err := p.set("lift the limit of the send buffer", unix.IoctlSetPointerInt, unix.TUNSETSNDBUF, math.MaxInt32); err != nil {
+		return err
 	}
 	if cfg.MTU != 0 {
 		if err := p.setMTU(cfg.MTU); err != nil {
 			return fmt.Errorf("set MTU %d: %w", cfg.MTU, explain(err))
 		}
+	}
+	if !cfg.MAC.IsZero() {
+		if err := p.setMAC(cfg.MAC); err != nil {
+			return fmt.Errorf("set MAC address %s: %w", cfg.MAC, explain(err))
+		}
+	}
+	if cfg.Persistent {
+		if err := p.set("make it persistent", unix.IoctlSetInt, unix.TUNSETPERSIST, 1); err != nil {
+			return err
+		}
+	}
+	// Off since openQueue. Kernels before 5.0 have no such request and have left it on.
+	if err := p.set("turn the carrier on", unix.IoctlSetPointerInt, unix.TUNSETCARRIER, 1); err != nil && !errors.Is(err, unix.EINVAL) {
+		return err
 	}
 	if cfg.Up {
 		if err := p.setUp(); err != nil {
@@ -138,35 +171,13 @@ func (p *Port) attach(cfg Config, found device) error {
 	return nil
 }
 
-// openQueue opens a queue by water and takes the descriptor out of its hands.
-// What water returns is an os.File, which Go's own poller watches: it would be
-// woken by every frame for nobody. A duplicate that only ppoll knows, then
-// closing the file, ends that; it stays non-blocking, which is how water opens it.
-func openQueue(params water.PlatformSpecificParams) (fd int, name string, err error) {
-	// water does not set close-on-exec; until the duplicate does, nobody may fork.
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	w, err := water.New(water.Config{DeviceType: water.TAP, PlatformSpecificParams: params})
-	if err != nil {
-		return -1, "", explain(err)
+// set changes a property of the device by a request to its descriptor, for
+// which attaching has been right enough.
+func (p *Port) set(what string, ioctl func(fd int, req uint, value int) error, req uint, value int) error {
+	if err := ioctl(p.queues[0].fd, req, value); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
 	}
-	defer w.Close() // of the original only; nothing is lost if that fails
-	file, ok := w.ReadWriteCloser.(syscall.Conn)
-	if !ok {
-		return -1, "", errors.New("water gives no descriptor")
-	}
-	conn, err := file.SyscallConn()
-	if err != nil {
-		return -1, "", err
-	}
-	var dupErr error
-	err = conn.Control(func(original uintptr) {
-		fd, dupErr = unix.FcntlInt(original, unix.F_DUPFD_CLOEXEC, 0)
-	})
-	if err := errors.Join(err, dupErr); err != nil {
-		return -1, "", fmt.Errorf("duplicate the descriptor: %w", err)
-	}
-	return fd, w.Name(), nil
+	return nil
 }
 
 func (p *Port) setMTU(mtu int) error {
@@ -174,8 +185,20 @@ func (p *Port) setMTU(mtu int) error {
 	if err != nil {
 		return err
 	}
+	// Without need no right is asked for: others may have made it for us.
+	if unix.IoctlIfreq(p.ctl, unix.SIOCGIFMTU, ifr) == nil && ifr.Uint32() == uint32(mtu) {
+		return nil
+	}
 	ifr.SetUint32(uint32(mtu))
 	return unix.IoctlIfreq(p.ctl, unix.SIOCSIFMTU, ifr)
+}
+
+func (p *Port) setMAC(mac packet.MAC) error {
+	link, err := p.links.LinkByName(p.name)
+	if err != nil || packet.MAC(link.Attrs().HardwareAddr) == mac {
+		return err
+	}
+	return p.links.LinkSetHardwareAddr(link, mac[:])
 }
 
 func (p *Port) setUp() error {
@@ -186,7 +209,6 @@ func (p *Port) setUp() error {
 	if err := unix.IoctlIfreq(p.ctl, unix.SIOCGIFFLAGS, ifr); err != nil {
 		return err
 	}
-	// Without need no right is asked for: others may have made it for us.
 	if ifr.Uint16()&unix.IFF_UP != 0 {
 		return nil
 	}

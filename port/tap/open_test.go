@@ -40,7 +40,7 @@ func TestConfigFaults(t *testing.T) {
 		},
 	} {
 		t.Run(row.why, func(t *testing.T) {
-			p, err := New(row.cfg)
+			p, err := Open(row.cfg)
 			require.Nil(t, p)
 			require.EqualError(t, err, row.want)
 		})
@@ -222,7 +222,7 @@ func TestKernelRefusals(t *testing.T) {
 			before := descriptors(t)
 			for range 3 {
 				var p *Port
-				err := ns.try(func() (err error) { p, err = New(row.cfg); return err })
+				err := ns.try(func() (err error) { p, err = Open(row.cfg); return err })
 				require.Nil(t, p)
 				require.ErrorContains(t, err, row.want)
 			}
@@ -257,7 +257,7 @@ func TestOpenAndClose(t *testing.T) {
 		stays  bool // after Close
 	}{
 		{"a new device goes with the port", nil, Config{Name: "t0"}, 1, false},
-		{"a persistent one stays", nil, Config{Name: "t0", Persist: true}, 1, true},
+		{"a persistent one stays", nil, Config{Name: "t0", Persistent: true}, 1, true},
 		{"a new device with queues", nil, Config{Name: "t0", Queues: 3}, 3, false},
 		{"what others have made stays", func(ns *namespace) { ns.leave("t0", plainTAP) }, Config{Name: "t0"}, 1, true},
 		{
@@ -326,7 +326,7 @@ func TestFailedOpenLeavesNothing(t *testing.T) {
 	ns := newNamespace(t)
 	before := descriptors(t)
 	err := ns.try(func() error {
-		_, err := open(Config{Name: "t0", Queues: 2, MTU: maxMTU + 1, Persist: true})
+		_, err := open(Config{Name: "t0", Queues: 2, MTU: maxMTU + 1, Persistent: true})
 		return err
 	})
 	require.ErrorContains(t, err, "set MTU 65522: invalid argument")
@@ -376,7 +376,7 @@ func TestNothingLeaks(t *testing.T) {
 	goroutines, fds := runtime.NumGoroutine(), descriptors(t)
 	for i := range 200 {
 		ns.do(func() error {
-			p, err := New(Config{Name: fmt.Sprintf("t%d", i%3), Queues: 1 + i%2, Up: true})
+			p, err := Open(Config{Name: fmt.Sprintf("t%d", i%3), Queues: 1 + i%2, Up: true})
 			if err != nil {
 				return err
 			}

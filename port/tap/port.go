@@ -1,22 +1,25 @@
 // Package tap makes a port of a TAP device: whatever the kernel sends to the
-// interface is received, and the kernel receives what is sent. Frames pass
-// plainly, without offloads, one read or write each.
+// interface is received, and the kernel receives what is sent. With offloads
+// frames come with a virtio_net_hdr (port/internal/vnet): a checksum may be left
+// to whoever receives them, and one super-frame stands for up to 64 KiB of TCP
+// or UDP. Without, frames are plain, and songgao/water opens the device, which knows no
+// such header.
 package tap
 
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/dataplane"
-	"github.com/sluice-net/sluice/internal/relaxed"
-	"github.com/sluice-net/sluice/packet"
 )
 
 // Port is an open TAP device. Each receive queue is polled by one worker at a
-// time; Tx, Caps, Err and Counters are for everybody.
+// time; all else is for everybody.
 //
 //	kernel's stack ── interface ──┬─ queue 0 ── Rx(0)    the kernel chooses the queue by flow,
 //	                              ├─ queue 1 ── Rx(1)    as it has seen the flow's replies sent
@@ -25,157 +28,37 @@ import (
 // A device that is removed while in use ends the port: it neither receives nor
 // sends, is down, and Err says why. It does not come back; open another.
 type Port struct {
-	name   string
-	queues []queue
-	ctl    int // socket in the device's namespace, for what is asked by name
+	name       string
+	index      int    // of the interface, when it was opened
+	headerSize int    // bytes of virtio_net_hdr before each frame: vnet.Size or 0
+	offers     string // offloads that the kernel has accepted, as Mode says it
+	queues     []queue
+	ctl        int // socket in the device's namespace, for what is asked by name
 
 	ended  atomic.Uint32 // errno that ended the port; 0 while it works
 	mtu    atomic.Int32  // as last seen
 	closed atomic.Bool
+
+	linksMu    sync.Mutex
+	links      *netlink.Handle // in the device's namespace; nil once closed
+	lostBefore uint64          // kernel's count when the device was opened
+	lost       uint64          // since then, as last seen
 }
-
-// queue is a descriptor of the device. Fields up to refused belong to the
-// worker that polls it.
-type queue struct {
-	fd    int
-	held  int    // bytes of a frame in spill that waits for a buffer; 0 is none
-	spill []byte // the whole of a frame that is longer than an ordinary buffer
-
-	received, refused uint64 // written by relaxed.Add
-
-	sent, txRefused atomic.Uint64 // any worker sends
-
-	_ [64]byte // another worker writes the next queue's counters
-}
-
-// longestSpill is more than a TAP's longest frame: MTU 65521, Ethernet header,
-// and two VLAN tags. So nothing that is read is cut off unnoticed.
-const longestSpill = 65536 + 64
 
 // closedHere is the errno of a port that Close has ended, which is no fault.
 const closedHere = unix.ESHUTDOWN
 
-// Counters say what has passed a port, in frames.
+// Counters say what has passed a port since it was opened, in frames.
 type Counters struct {
 	Received  uint64 // given by Rx
-	RxRefused uint64 // longer than any buffer of the arena
+	RxRefused uint64 // longer than any buffer of the arena, or contradicting their virtio header
+	RxLost    uint64 // dropped by the kernel, for which Rx came too seldom (tx_dropped of the interface)
 	Sent      uint64 // the kernel has them
-	TxRefused uint64 // taken by Tx, but the kernel would not have them: shorter than an Ethernet header
-}
-
-// Rx reads frames until there are none. One that is longer than an ordinary
-// buffer gets a super-frame buffer, and waits for one if all are in use, with all behind
-// it; it is refused and counted if there are none or it is longer than those.
-func (p *Port) Rx(q int, c *packet.Cache, bufs []packet.Index) int {
-	if uint(q) >= uint(len(p.queues)) || p.ended.Load() != 0 {
-		return 0
-	}
-	s, a, n := &p.queues[q], c.Arena(), 0
-	// A turn for each buffer also bounds how many frames can be refused at once.
-	for range bufs {
-		if s.held != 0 {
-			b := c.AllocFor(s.held)
-			if b == 0 {
-				break
-			}
-			a.Meta(b).Len = uint32(s.held)
-			copy(a.Frame(b), s.spill)
-			s.held = 0
-			bufs[n] = b
-			n++
-			continue
-		}
-		b := c.Alloc()
-		if b == 0 {
-			break
-		}
-		room := a.Room(b)
-		size, err := unix.Readv(s.fd, [][]byte{room, s.spill[len(room):]})
-		if err != nil {
-			c.Free(b)
-			p.readFailed(err)
-			break
-		}
-		if size <= len(room) {
-			a.Meta(b).Len = uint32(size)
-			bufs[n] = b
-			n++
-			continue
-		}
-		copy(s.spill, room)
-		c.Free(b)
-		if size > a.LongestFrame() {
-			relaxed.Add(&s.refused, 1)
-			continue
-		}
-		s.held = size
-	}
-	relaxed.Add(&s.received, uint64(n))
-	return n
-}
-
-// readFailed ends the port unless reading later may do better. What this driver
-// does not know ends it too: the descriptor may stay readable, and a worker
-// that tries for ever would never sleep.
-func (p *Port) readFailed(err error) {
-	switch err {
-	case unix.EAGAIN, unix.EINTR, unix.ENOBUFS, unix.ENOMEM:
-	default:
-		p.end(err)
-	}
-}
-
-// Tx writes the frames, up to the first for which the kernel has no memory, or
-// none while the interface is down. A queue number beyond the device's shares
-// its queues. Frames that the kernel would not take at any time are freed and counted, so
-// that they don't hold up the others.
-func (p *Port) Tx(q int, c *packet.Cache, bufs []packet.Index) int {
-	if p.ended.Load() != 0 {
-		return 0
-	}
-	s, a := &p.queues[uint(q)%uint(len(p.queues))], c.Arena()
-	n, refused := 0, 0
-	for _, b := range bufs {
-		if _, err := unix.Write(s.fd, a.Frame(b)); err != nil {
-			if !p.frameAtFault(err) {
-				break
-			}
-			refused++
-		}
-		n++
-	}
-	s.sent.Add(uint64(n - refused))
-	if refused > 0 {
-		s.txRefused.Add(uint64(refused))
-	}
-	c.FreeN(bufs[:n])
-	return n
-}
-
-// frameAtFault reports whether a write has failed for the frame's own sake, so
-// that the next one may pass.
-func (p *Port) frameAtFault(err error) bool {
-	switch err {
-	case unix.EAGAIN, unix.EINTR, unix.ENOBUFS, unix.ENOMEM:
-		return false
-	case unix.EIO: // the interface is down
-		return false
-	case unix.EBADFD, unix.EBADF, unix.ENODEV, unix.ENXIO: // it is gone
-		p.end(err)
-		return false
-	default:
-		return true
-	}
+	TxErrors  uint64 // taken by Tx, but the kernel would not have them: shorter than an Ethernet header, or contradicting themselves
 }
 
 // end stops the port for good; the first reason stays.
-func (p *Port) end(err error) {
-	var errno unix.Errno
-	if !errors.As(err, &errno) {
-		errno = unix.EIO
-	}
-	p.ended.CompareAndSwap(0, uint32(errno))
-}
+func (p *Port) end(errno unix.Errno) { p.ended.CompareAndSwap(0, uint32(errno)) }
 
 // FD returns the descriptor that becomes readable when queue q has frames, or
 // -1, which ppoll ignores, if there is none (any more): that of a removed device
@@ -190,7 +73,10 @@ func (p *Port) FD(q int) int {
 // Caps asks the kernel for link state and MTU. A device that was moved to
 // another network namespace has the MTU that it had before.
 func (p *Port) Caps() dataplane.Caps {
-	caps := dataplane.Caps{Queues: len(p.queues)}
+	caps := dataplane.Caps{
+		Queues: len(p.queues), RxSyscall: true,
+		CsumPartial: p.headerSize != 0, GSO: p.headerSize != 0,
+	}
 	if p.ended.Load() == 0 {
 		caps.Up = p.up()
 		p.askMTU()
@@ -228,6 +114,18 @@ func (p *Port) askMTU() {
 // Name returns the name that the device was opened by.
 func (p *Port) Name() string { return p.name }
 
+// Mode says what was obtained: "vnet_hdr: csum, TSO, USO; 2 queues".
+func (p *Port) Mode() string {
+	mode := "plain, no offloads"
+	if p.headerSize != 0 {
+		mode = "vnet_hdr: " + p.offers
+	}
+	if len(p.queues) == 1 {
+		return mode + "; 1 queue"
+	}
+	return fmt.Sprintf("%s; %d queues", mode, len(p.queues))
+}
+
 // Err returns what has ended the port, or nil while it works and after Close.
 func (p *Port) Err() error {
 	switch errno := unix.Errno(p.ended.Load()); errno {
@@ -240,16 +138,39 @@ func (p *Port) Err() error {
 	}
 }
 
-// Counters returns the counts over all queues; workers may run meanwhile.
+// Counters returns the counts over all queues; workers may run meanwhile. It
+// asks the kernel for RxLost, which stays what it was once the device is gone.
 func (p *Port) Counters() (c Counters) {
 	for i := range p.queues {
 		s := &p.queues[i]
 		c.Received += atomic.LoadUint64(&s.received)
 		c.RxRefused += atomic.LoadUint64(&s.refused)
 		c.Sent += s.sent.Load()
-		c.TxRefused += s.txRefused.Load()
+		c.TxErrors += s.txErrors.Load()
 	}
+	c.RxLost = p.askLost()
 	return c
+}
+
+func (p *Port) askLost() uint64 {
+	p.linksMu.Lock()
+	defer p.linksMu.Unlock()
+	if p.links != nil {
+		if link, err := p.links.LinkByIndex(p.index); err == nil && link.Attrs().Name != "" {
+			if _, ok := link.(*netlink.Tuntap); ok {
+				p.lost = kernelDrops(link) - p.lostBefore
+			}
+		}
+	}
+	return p.lost
+}
+
+// kernelDrops are the frames that found a queue full, or nobody who reads it.
+func kernelDrops(link netlink.Link) uint64 {
+	if s := link.Attrs().Statistics; s != nil {
+		return s.TxDropped
+	}
+	return 0
 }
 
 // Close lets go of the device, which the kernel removes unless it is
@@ -264,7 +185,15 @@ func (p *Port) Close() error {
 	for i := range p.queues {
 		errs = append(errs, unix.Close(p.queues[i].fd))
 	}
-	errs = append(errs, unix.Close(p.ctl))
+	if p.ctl >= 0 {
+		errs = append(errs, unix.Close(p.ctl))
+	}
+	p.linksMu.Lock()
+	if p.links != nil {
+		p.links.Close()
+		p.links = nil
+	}
+	p.linksMu.Unlock()
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close tap %s: %w", p.name, err)
 	}

@@ -164,7 +164,7 @@ func TestFramesThatTheKernelRefusesDoNotHoldUpOthers(t *testing.T) {
 	require.Equal(t, 4, b.try(pattern(13, 0), pattern(60, 1), nil, pattern(60, 2)))
 	require.Equal(t, pattern(60, 1), b.wire.receive())
 	require.Equal(t, pattern(60, 2), b.wire.receive())
-	require.Equal(t, Counters{Sent: 2, TxRefused: 2}, b.p.Counters())
+	require.Equal(t, Counters{Sent: 2, TxErrors: 2}, b.p.Counters())
 }
 
 func TestDown(t *testing.T) {
@@ -186,7 +186,7 @@ func TestDown(t *testing.T) {
 
 func TestCapsFollowTheInterface(t *testing.T) {
 	b := newTestbed(t, Config{MTU: 1400}, packet.ArenaConfig{Buffers: 64})
-	require.Equal(t, dataplane.Caps{Queues: 1, MTU: 1400, Up: true}, b.p.Caps())
+	require.Equal(t, dataplane.Caps{Queues: 1, MTU: 1400, Up: true, RxSyscall: true}, b.p.Caps())
 	mtu := func(size uint32) func(*unix.Ifreq) { return func(r *unix.Ifreq) { r.SetUint32(size) } }
 	require.NoError(t, b.ns.ioctl(unix.SIOCSIFMTU, "t0", mtu(2000)))
 	require.Equal(t, 2000, b.p.Caps().MTU)
@@ -195,14 +195,14 @@ func TestCapsFollowTheInterface(t *testing.T) {
 	require.NoError(t, b.ns.tryRename("t0", "t1"))
 	b.ns.setUp("t1", true)
 	require.NoError(t, b.ns.ioctl(unix.SIOCSIFMTU, "t1", mtu(1300)))
-	require.Equal(t, dataplane.Caps{Queues: 1, MTU: 1300, Up: true}, b.p.Caps(), "a new name changes nothing")
+	require.Equal(t, dataplane.Caps{Queues: 1, MTU: 1300, Up: true, RxSyscall: true}, b.p.Caps(), "a new name changes nothing")
 
 	other := newNamespace(t)
 	b.ns.move("t1", other)
 	require.False(t, b.p.Caps().Up, "the kernel brings down what is moved")
 	other.quiet("t1")
 	other.setUp("t1", true)
-	require.Equal(t, dataplane.Caps{Queues: 1, MTU: 1300, Up: true}, b.p.Caps(), "the last MTU seen")
+	require.Equal(t, dataplane.Caps{Queues: 1, MTU: 1300, Up: true, RxSyscall: true}, b.p.Caps(), "the last MTU seen")
 	require.Equal(t, 1, b.try(pattern(60, 1)))
 	other.wire("t1").send(pattern(60, 2))
 	require.Equal(t, [][]byte{pattern(60, 2)}, b.receive(1), "a moved device passes frames")
@@ -354,7 +354,7 @@ func TestBooksAgreeWithTheKernel(t *testing.T) {
 		}
 	}
 	require.Len(t, b.receive(received), received)
-	require.Equal(t, Counters{Received: received, RxRefused: overlong, Sent: sent, TxRefused: 1}, b.p.Counters())
+	require.Equal(t, Counters{Received: received, RxRefused: overlong, Sent: sent, TxErrors: 1}, b.p.Counters())
 	toPort, fromPort := b.ns.kernelCounts("t0")
 	require.EqualValues(t, received+overlong, toPort)
 	require.EqualValues(t, sent, fromPort)
