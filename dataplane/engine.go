@@ -106,8 +106,6 @@ func (e *Engine) Publish(s *Snapshot) error {
 }
 
 // adopt makes the worker use a snapshot: the queues to poll follow from it.
-// A device with one queue is polled by the worker that its port's number says,
-// one with several by as many workers as there are.
 func (w *Worker) adopt(s *Snapshot) {
 	w.snap = s
 	every := s.RefreshNs
@@ -121,19 +119,12 @@ func (w *Worker) adopt(s *Snapshot) {
 			continue
 		}
 		for q := range p.Queues {
-			if owner := q + int(p.Number)*b2i(p.Queues == 1); owner%len(w.engine.workers) == w.id {
+			if pollerOf(p, q, len(w.engine.workers)) == w.id {
 				w.queues = append(w.queues, queue{p, q})
 			}
 		}
 	}
 	w.seen.Store(s.Epoch)
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // PortCounters returns the counts of a port since its number was given to it,

@@ -335,39 +335,3 @@ func (s *State) MACStats() MACStats {
 		Blocked: c.blocked.Load(), Limited: c.limited.Load(), Full: c.full.Load(),
 	}
 }
-
-// MAC is an address and where it is, for display.
-type MAC struct {
-	Zone   packet.Zone
-	MAC    packet.MAC
-	Port   uint16
-	Static bool  // bound by configuration
-	Held   bool  // moved too often; stays where it is
-	Moves  int   // within the current window
-	UsedNs int64 // when it last sent; 0 if Static
-}
-
-// MACs returns the learned addresses and those that the current Forwarder
-// binds, in no order.
-func (s *State) MACs() (list []MAC) {
-	s.mu.Lock()
-	if s.current != nil {
-		for k, at := range s.current.stations {
-			list = append(list, MAC{Zone: packet.Zone(k.zone), MAC: packet.MACFromWord(k.mac), Port: at.port, Static: true})
-		}
-	}
-	s.mu.Unlock()
-	t := s.macs
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for id := uint32(1); id <= t.high; id++ {
-		e := &t.entries[id]
-		if mac := e.mac.Load(); mac != 0 {
-			list = append(list, MAC{
-				Zone: packet.Zone(e.zone.Load()), MAC: packet.MACFromWord(mac), Port: uint16(e.port.Load()),
-				Held: e.until != 0, Moves: int(e.moves), UsedNs: e.used.Load(),
-			})
-		}
-	}
-	return list
-}

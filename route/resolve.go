@@ -339,42 +339,6 @@ func (f *Forwarder) giveUp(w *dataplane.Worker, x *task, now int64) {
 	}
 }
 
-// NeighborInfo is a neighbour of a router, for display.
-type NeighborInfo struct {
-	Zone        packet.Zone
-	IP          packet.Addr
-	MAC         packet.MAC // valid in known and probing
-	Port        uint16     // valid in known and probing
-	State       string     // incomplete, known, probing or failed
-	ConfirmedNs int64      // when it was last heard of
-	UsedNs      int64      // when a packet was last sent to it; 0: never
-	Waiting     int        // packets
-}
-
-var neighborStates = [...]string{
-	neighborAbsent: "absent", neighborIncomplete: "incomplete", neighborKnown: "known",
-	neighborProbing: "probing", neighborFailed: "failed",
-}
-
-// Neighbors returns what has been learned of routers' neighbours, in no order.
-func (s *State) Neighbors() (list []NeighborInfo) {
-	t := s.routers.neighbors
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for i := range t.entries {
-		e := &t.entries[i]
-		if e.mode() == neighborAbsent {
-			continue
-		}
-		h := e.host()
-		list = append(list, NeighborInfo{
-			Zone: e.zone(), IP: e.addr(), MAC: h.mac, Port: h.port, State: neighborStates[e.mode()],
-			ConfirmedNs: e.confirmed.Load(), UsedNs: e.used.Load(), Waiting: e.waits(),
-		})
-	}
-	return list
-}
-
 // NeighborStats are counts since the State was made.
 type NeighborStats struct {
 	Resolved  uint64 // neighbours that became known
