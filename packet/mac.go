@@ -19,6 +19,17 @@ func HostMAC(a Addr) MAC {
 	return MAC{0x0a, 0x58, b[12], b[13], b[14], b[15]}
 }
 
+// EUI64 returns the address that a host makes of a /64 prefix and its MAC
+// (RFC 4862 section 5.5.3, RFC 4291 appendix A); the prefix's last 64 bits do not matter.
+func EUI64(prefix Addr, m MAC) Addr {
+	b := prefix.As16()
+	copy(b[8:], []byte{m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]})
+	return AddrFrom16(&b)
+}
+
+// LinkLocal returns the IPv6 link-local address that is made from a MAC.
+func LinkLocal(m MAC) Addr { return EUI64(AddrFrom16(&[16]byte{0: 0xfe, 1: 0x80}), m) }
+
 // GroupMAC returns the address that frames to a group are sent to (RFC 1112
 // section 6.4, RFC 2464 section 7), and Broadcast for 255.255.255.255; found is
 // false if a is none of these.

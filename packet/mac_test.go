@@ -32,3 +32,9 @@ func TestMACsOfAddresses(t *testing.T) {
 		}
 	}
 }
+
+func TestAddressesOfMACs(t *testing.T) {
+	mac := MAC{0x0a, 0x58, 0x0a, 0xff, 0x00, 0x01}
+	require.Equal(t, "fe80::858:aff:feff:1", LinkLocal(mac).String(), "the bit of local administration is inverted")
+	require.Equal(t, "2001:db8:1:2:858:aff:feff:1", EUI64(addr("2001:db8:1:2:ffff::9"), mac).String(), "what is behind the /64 does not count")
+}

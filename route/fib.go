@@ -248,7 +248,7 @@ func (f *Forwarder) sourceFor(seg *segment, peer packet.Addr) (a packet.Addr, fo
 		}
 	}
 	if !ip.Is4() {
-		return linkLocal(seg.routerMAC), true
+		return packet.LinkLocal(seg.routerMAC), true
 	}
 	return f.routerIDs[seg.router], f.routerIDs[seg.router] != packet.Addr{}
 }

@@ -79,7 +79,7 @@ func (f *Forwarder) mayARP(d *dataplane.Decision, b binding, src packet.MAC, any
 // speak of the port's own addresses.
 func (f *Forwarder) maySend6(d *dataplane.Decision, b binding, src packet.MAC, anyIP bool) bool {
 	in := d.Info
-	own := func(ip packet.Addr) bool { return anyIP || f.bindings[b.with(ip)] || ip == linkLocal(src) }
+	own := func(ip packet.Addr) bool { return anyIP || f.bindings[b.with(ip)] || ip == packet.LinkLocal(src) }
 	ip := sourceIP(d)
 	if in.Proto != packet.ProtoICMPv6 || in.Has(packet.IsLaterFragment) {
 		return own(ip)

@@ -1,7 +1,6 @@
 package route
 
 import (
-	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -102,8 +101,4 @@ func TestMACsAreListed(t *testing.T) {
 		{Zone: 1, MAC: hostMAC(3), Port: 3, Static: true},
 		{Zone: 1, MAC: hostMAC(44), Port: 4, UsedNs: n.now},
 	}, n.state.MACs())
-}
-
-func TestLinkLocal(t *testing.T) {
-	require.Equal(t, netip.MustParseAddr("fe80::858:aff:fe00:1"), linkLocal(hostMAC(1)).Netip())
 }

@@ -67,7 +67,7 @@ func TestCompileRouterFaults(t *testing.T) {
 		{"a route needs a way", route(Static{Prefix: prefix("10.8.0.0/16")}), "router default: route 10.8.0.0/16: has no next hop"},
 		{"a next hop must be near", route(Static{Prefix: prefix("10.8.0.0/16"), Via: ip("10.7.0.1")}), "next hop 10.7.0.1 is on none of the router's networks"},
 		{"and somebody else", route(Static{Prefix: prefix("10.8.0.0/16"), Via: ip("10.0.1.1")}), "next hop 10.0.1.1 is the router itself"},
-		{"also by its link-local address", route(Static{Prefix: prefix("2001:db8::/32"), Via: linkLocal(gatewayMAC).Netip(), Zone: 1}), "is the router itself"},
+		{"also by its link-local address", route(Static{Prefix: prefix("2001:db8::/32"), Via: packet.LinkLocal(gatewayMAC).Netip(), Zone: 1}), "is the router itself"},
 		{"which does not say where it is", route(Static{Prefix: prefix("2001:db8::/32"), Via: ip("fe80::1")}), "next hop fe80::1 is on none of the router's networks"},
 		{"and speak the same language", route(Static{Prefix: prefix("10.8.0.0/16"), Via: ip("fd00:1::5")}), "next hop fd00:1::5 is of the other IP version"},
 		{"a route is to a network", route(Static{Via: ip("10.0.1.5")}), "is not a network"},

@@ -226,7 +226,7 @@ func (f *Forwarder) addSegment(s segment, mtu int) error {
 		return errors.Join(faults...)
 	}
 	if s.router >= 0 {
-		s.addresses = append(s.addresses, linkLocal(s.routerMAC))
+		s.addresses = append(s.addresses, packet.LinkLocal(s.routerMAC))
 	}
 	s.mtu, s.list = uint32(mtu), uint16(len(f.segments))
 	f.zones[s.zone] = s.list
@@ -239,14 +239,6 @@ const (
 	maxMTU      = 1<<16 - 1 // of a Hop
 	maxSegments = 1<<16 - 1 // flood lists are numbered by 16 bits
 )
-
-// linkLocal returns the IPv6 link-local address that is made from a MAC (RFC
-// 4291 appendix A).
-func linkLocal(m packet.MAC) packet.Addr {
-	return packet.AddrFrom16(&[16]byte{
-		0: 0xfe, 1: 0x80, 8: m[0] ^ 2, 9: m[1], 10: m[2], 11: 0xff, 12: 0xfe, 13: m[3], 14: m[4], 15: m[5],
-	})
-}
 
 // compilePorts makes memberships, bindings and flood lists.
 func (f *Forwarder) compilePorts(c *Config) error {
