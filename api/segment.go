@@ -54,6 +54,12 @@ type SegmentSpec struct {
 	// instead of flooding them. Default true.
 	NeighborSuppression *bool `json:"neighborSuppression,omitempty" default:"true"`
 
+	// DHCP hands the ports' addresses out to DHCP clients.
+	DHCP SegmentDHCP `json:"dhcp,omitzero"`
+
+	// RouterAdvertisement tells IPv6 hosts how to get theirs.
+	RouterAdvertisement RouterAdvertisement `json:"routerAdvertisement,omitzero"`
+
 	// RateLimits bound floods, for each port of the segment by itself.
 	RateLimits RateLimits `json:"rateLimits,omitzero"`
 
@@ -149,13 +155,14 @@ type SegmentSecurity struct {
 	// server's words with a relay agent pass. Default false.
 	DHCPServerBlock *bool `json:"dhcpServerBlock,omitempty" default:"false"`
 	// DHCPClientBlock drops what goes to DHCP servers (UDP port 67), from
-	// whatever port; also by a relay agent, and to one. Default false.
+	// whatever port; also by a relay agent, to one, and to the segment's own
+	// server. Default false.
 	DHCPClientBlock *bool `json:"dhcpClientBlock,omitempty" default:"false"`
 	// DHCPServerBlockV6 drops what goes to DHCPv6 clients (UDP port 546, RFC
 	// 8415 section 7.2). Default false.
 	DHCPServerBlockV6 *bool `json:"dhcpServerBlockV6,omitempty" default:"false"`
 	// DHCPClientBlockV6 drops what goes to DHCPv6 servers and relay agents (UDP
-	// port 547). Default false.
+	// port 547), also to the segment's own. Default false.
 	DHCPClientBlockV6 *bool `json:"dhcpClientBlockV6,omitempty" default:"false"`
 	// RAGuard drops IPv6 router advertisements (RFC 6105), behind extension
 	// headers too (RFC 7113). A first fragment that is one is dropped, so that

@@ -34,6 +34,7 @@ type Input struct {
 //	segments   their settings; carve subnets           names
 //	ports      addresses given, VLANs, devices         segments
 //	allocate   addresses of the other pods             ports: all given ones are known
+//	bind       addresses that hosts make themselves    allocate: all others are known
 //	routers    uplinks, routes                         segments, ports
 //	number     zones, port numbers, digest             all
 func Compile(in Input) (*Model, Faults) {
@@ -45,6 +46,7 @@ func Compile(in Input) (*Model, Faults) {
 	c.compileSegments()
 	c.compilePorts()
 	c.allocateAddresses()
+	c.bindAutoconfigured()
 	c.compileRouters()
 	c.number()
 	if len(c.faults) > 0 {

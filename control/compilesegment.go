@@ -239,7 +239,7 @@ func (c *compiler) resolveSegment(name string, s *segmentPlan) Segment {
 		}
 	}
 	c.checkBPDUFilterAllow(s.object, s.spec.Security.BPDUFilterAllow)
-	return Segment{
+	seg := Segment{
 		Name: name, VNI: uint32(s.spec.VNI), VLAN: uint16(s.spec.VLAN), MTU: s.spec.MTU,
 		Router: router, Subnets: s.subnets,
 		MACLearning:            resolveLearning(s.spec.MACLearning),
@@ -248,6 +248,8 @@ func (c *compiler) resolveSegment(name string, s *segmentPlan) Segment {
 		RateLimits:             s.spec.RateLimits,
 		Security:               resolveSecurity(s.spec.Security),
 	}
+	c.resolveDHCP(s, &seg)
+	return seg
 }
 
 // checkBPDUFilterAllow checks spec.security.bpduFilterAllow of a Segment or Port.

@@ -78,6 +78,9 @@ type Segment struct {
 	Router  int      `json:"router"`  // index in Routers; -1: none
 	Subnets []Subnet `json:"subnets"` // as written, or as carved: v4 before v6
 
+	DHCP                *DHCP                `json:"dhcp,omitempty"`                // nil: DHCPv4 clients are not answered
+	RouterAdvertisement *RouterAdvertisement `json:"routerAdvertisement,omitempty"` // nil: none, and no DHCPv6
+
 	MACLearning            MACLearning    `json:"macLearning"`
 	UnknownUnicastFlooding bool           `json:"unknownUnicastFlooding"`
 	NeighborSuppression    bool           `json:"neighborSuppression"`
