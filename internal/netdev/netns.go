@@ -77,22 +77,25 @@ const ownNamespace = "/proc/thread-self/ns/net"
 func onThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
-		// A thread that can't be brought back ends with its goroutine: it stays locked.
 		runtime.LockOSThread()
-		home, err := netns.GetFromPath(ownNamespace)
-		if err != nil {
+		isHome, err := visit(f)
+		if isHome {
 			runtime.UnlockOSThread()
-			done <- fmt.Errorf("ask for the own network namespace: %w", err)
-			return
-		}
-		defer home.Close()
-		err = f()
-		if netns.Set(home) == nil {
-			runtime.UnlockOSThread()
-		}
+		} // else the thread ends with its goroutine, being locked
 		done <- err
 	}()
 	return <-done
+}
+
+// visit runs f and brings the thread back to where it was.
+func visit(f func() error) (isHome bool, err error) {
+	home, err := netns.GetFromPath(ownNamespace)
+	if err != nil {
+		return true, fmt.Errorf("ask for the own network namespace: %w", err)
+	}
+	defer home.Close()
+	err = f()
+	return netns.Set(home) == nil, err
 }
 
 // openNamespace returns a descriptor of a namespace, after a look at what the

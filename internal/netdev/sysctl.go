@@ -1,10 +1,13 @@
 package netdev
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Sysctl returns a setting of a network namespace without the line's end. name
@@ -30,7 +33,10 @@ func SetSysctl(netNS, name, value string) error {
 		return err
 	}
 	err = In(netNS, func() error { return os.WriteFile(file, []byte(value), 0) })
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.EROFS):
+		return fmt.Errorf("set %s to %s: the container may not change settings: have it started with them, or privileged: %w", name, value, err)
+	case err != nil:
 		return fmt.Errorf("set %s to %s: %w", name, value, explainRights(err))
 	}
 	return nil

@@ -170,6 +170,16 @@ func (ns *NS) Delete(device string) {
 	require.NoError(ns.t, netdev.Delete(ns.Name, device))
 }
 
+// Features turns ethtool features of a device on or off (netdev.SetFeatures).
+func (ns *NS) Features(device string, on bool, names ...string) {
+	ns.t.Helper()
+	want := map[string]bool{}
+	for _, name := range names {
+		want[name] = on
+	}
+	require.NoError(ns.t, netdev.SetFeatures(ns.Name, device, want))
+}
+
 // Sysctl changes a setting of the namespace: "net/ipv4/ip_forward", "1".
 func (ns *NS) Sysctl(path, value string) {
 	ns.t.Helper()
