@@ -1,0 +1,183 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Filter narrows what is asked for. Fields that are not given, zero, narrow
+// nothing; all that are given must hold.
+type Filter struct {
+	Names   []string // of the items: any of them
+	Segment string   // by name
+	Router  string   // by name
+	Port    string   // the switch's port or the pod, by name
+
+	// Address is one that the item has, or for a route: that it is for.
+	Address netip.Prefix
+
+	Protocol string // its name or number; of either case
+	L4Port   uint16 // TCP, UDP or SCTP, at either end
+	State    string // or type, or usage: what items of the kind have; of either case
+
+	Limit int // items at most; 0: all
+}
+
+// The names of Filter's fields in a query.
+const (
+	fieldName     = "name"
+	fieldSegment  = "segment"
+	fieldRouter   = "router"
+	fieldPort     = "port"
+	fieldAddress  = "address"
+	fieldProtocol = "protocol"
+	fieldL4Port   = "l4Port"
+	fieldState    = "state"
+	fieldLimit    = "limit"
+)
+
+// Bounds of what a query may hold.
+const (
+	maxFilterNames = 1024
+	maxFilterText  = 512
+)
+
+// Query returns the filter as a query; ParseFilter is its inverse.
+func (f *Filter) Query() url.Values {
+	q := url.Values{}
+	if len(f.Names) > 0 {
+		q[fieldName] = f.Names
+	}
+	for field, text := range map[string]string{
+		fieldSegment: f.Segment, fieldRouter: f.Router, fieldPort: f.Port, fieldProtocol: f.Protocol, fieldState: f.State,
+	} {
+		if text != "" {
+			q.Set(field, text)
+		}
+	}
+	if f.Address.IsValid() {
+		q.Set(fieldAddress, f.Address.String())
+	}
+	if f.L4Port != 0 {
+		q.Set(fieldL4Port, strconv.Itoa(int(f.L4Port)))
+	}
+	if f.Limit != 0 {
+		q.Set(fieldLimit, strconv.Itoa(f.Limit))
+	}
+	return q
+}
+
+// ParseFilter reads the query about a kind. The error names every fault and wraps ErrInvalid.
+func ParseFilter(k ViewKind, q url.Values) (f Filter, err error) {
+	var faults []error
+	for _, field := range sortedFields(q) {
+		values := q[field]
+		switch {
+		case !slices.Contains(k.Filters, field):
+			faults = append(faults, fmt.Errorf("%s can't be filtered by %q; they can by %s", k.Name, clip(field), strings.Join(k.Filters, ", ")))
+		case field == fieldName && len(values) > maxFilterNames:
+			faults = append(faults, fmt.Errorf("%d names are too many; at most %d", len(values), maxFilterNames))
+		case field != fieldName && len(values) > 1:
+			faults = append(faults, fmt.Errorf("%s is given %d times", field, len(values)))
+		default:
+			for _, v := range values {
+				if err := f.set(field, v); err != nil {
+					faults = append(faults, fmt.Errorf("%s %q: %w", field, clip(v), err))
+				}
+			}
+		}
+	}
+	if len(faults) > 0 {
+		return Filter{}, invalid{errors.Join(faults...)}
+	}
+	return f, nil
+}
+
+func (f *Filter) set(field, v string) (err error) {
+	if v == "" {
+		return errors.New("is empty")
+	}
+	if len(v) > maxFilterText {
+		return fmt.Errorf("has %d bytes; at most %d", len(v), maxFilterText)
+	}
+	switch field {
+	case fieldName:
+		f.Names = append(f.Names, v)
+	case fieldSegment:
+		f.Segment = v
+	case fieldRouter:
+		f.Router = v
+	case fieldPort:
+		f.Port = v
+	case fieldProtocol:
+		f.Protocol = v
+	case fieldState:
+		f.State = v
+	case fieldAddress:
+		f.Address, err = ParseAddress(v)
+	case fieldL4Port:
+		var n uint64
+		n, err = strconv.ParseUint(v, 10, 16)
+		if err != nil || n == 0 {
+			return errors.New("want a number from 1 to 65535")
+		}
+		f.L4Port = uint16(n)
+	case fieldLimit:
+		f.Limit, err = strconv.Atoi(v)
+		if err != nil || f.Limit < 1 {
+			return errors.New("want a number from 1")
+		}
+	}
+	return err
+}
+
+// ParseAddress reads an IP address, or a network that stands for all of its own.
+func ParseAddress(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+		a = a.Unmap()
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil || p.Addr().Is4In6() {
+		return netip.Prefix{}, errors.New("want an IP address such as 10.0.0.1, or a network such as 10.0.0.0/24")
+	}
+	return p.Masked(), nil
+}
+
+func sortedFields(q url.Values) []string {
+	fields := make([]string, 0, len(q))
+	for field := range q {
+		fields = append(fields, field)
+	}
+	slices.Sort(fields)
+	return fields
+}
+
+// clip shortens what is quoted in an error.
+func clip(s string) string {
+	const most = 64
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}
+
+// Match reports whether a name is among Names, or none are given.
+func (f *Filter) Match(name string) bool {
+	return len(f.Names) == 0 || slices.Contains(f.Names, name)
+}
+
+// MatchState reports whether State is this, or not given.
+func (f *Filter) MatchState(state string) bool {
+	return f.State == "" || strings.EqualFold(f.State, state)
+}
+
+// MatchAddress reports whether an address is in Address, or that is not given.
+func (f *Filter) MatchAddress(a netip.Addr) bool {
+	return !f.Address.IsValid() || f.Address.Contains(a)
+}
