@@ -27,6 +27,10 @@ type Options struct {
 	Open    func(a *packet.Arena, p *control.Port) (dataplane.Port, error)
 	Devices []api.DeviceType
 
+	// Check returns what is known to be wrong with an open device that it can't know
+	// itself; nil is nothing. Recheck asks.
+	Check func(d *control.Device) error
+
 	// Tolerant: a device that can't be opened leaves its port without one, and
 	// Recheck tries again; otherwise the model is refused.
 	Tolerant bool
@@ -62,6 +66,8 @@ type Node struct {
 	ports    map[string]*openPort
 	epoch    uint32
 	settings control.Node // in force since New
+
+	viewed
 }
 
 // New makes a node and puts a first model in force. Nothing runs yet: the
@@ -165,6 +171,7 @@ func (n *Node) Start(idle dataplane.Idle) error {
 		}
 		cpus = cpus[:workers]
 	}
+	n.started.Store(dataplane.Now())
 	return n.engine.Start(dataplane.RunConfig{CPUs: cpus, Idle: idle})
 }
 
@@ -204,6 +211,7 @@ func (n *Node) apply(m *control.Model, open func(*control.Model) (map[string]*op
 	n.routes.Adopt(forwarder)
 	closeAllBut(n.ports, opened)
 	n.ports, n.model = opened, m
+	n.shown.Store(newShown(m, opened))
 	return nil
 }
 
@@ -233,6 +241,9 @@ func (n *Node) Close() error {
 	if n.engine != nil {
 		n.engine.Stop()
 	}
+	n.shown.Store(nil)
+	n.closing.Lock()
+	defer n.closing.Unlock()
 	closeAllBut(n.ports, nil)
 	n.ports = nil
 	var errs []error

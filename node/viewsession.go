@@ -1,0 +1,154 @@
+package node
+
+import (
+	"errors"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/export"
+	"github.com/sluice-net/sluice/flowtable"
+	"github.com/sluice-net/sluice/packet"
+)
+
+// sessionPage is how many sessions are copied at a time.
+const sessionPage = 256
+
+// SessionViews are the live sessions, in the order of their places in the table:
+// one that lives throughout is listed once.
+func (n *Node) SessionViews(f *api.Filter) (iter.Seq[api.SessionView], error) {
+	s, err := n.look(f)
+	protocol, protocolErr := protocolNumber(f.Protocol)
+	if err := errors.Join(err, protocolErr, mustBe(f, flowtable.States())); err != nil {
+		return nil, err
+	}
+	wanted := sessionFilter{s, f, protocol}
+	return func(yield func(api.SessionView) bool) {
+		list := make([]flowtable.Listed, sessionPage)
+		for from := uint32(1); from != 0; {
+			var got int
+			got, from = n.sessionPage(from, list)
+			for i := range list[:got] {
+				if wanted.match(&list[i]) && !yield(s.sessionView(&list[i])) {
+					return
+				}
+			}
+		}
+	}, nil
+}
+
+// sessionPage is flowtable.Table.Page, and the end if the node is closed.
+func (n *Node) sessionPage(from uint32, list []flowtable.Listed) (got int, next uint32) {
+	n.closing.RLock()
+	defer n.closing.RUnlock()
+	if n.table == nil {
+		return 0, 0
+	}
+	return n.table.Page(from, list)
+}
+
+// protocolNumber reads the name or number of an IP protocol; -1 for none.
+func protocolNumber(text string) (int, error) {
+	if text == "" {
+		return -1, nil
+	}
+	if number, err := strconv.ParseUint(text, 10, 8); err == nil {
+		return int(number), nil
+	}
+	var names []string
+	for number := range 256 {
+		name := export.ProtocolName(uint8(number))
+		if strings.EqualFold(name, text) {
+			return number, nil
+		}
+		if _, err := strconv.Atoi(name); err != nil {
+			names = append(names, name)
+		}
+	}
+	return 0, api.Invalid("protocol %q: want a number up to 255, or one of %s", text, strings.Join(names, ", "))
+}
+
+// sessionFilter is what is asked for.
+type sessionFilter struct {
+	shown    *shown
+	filter   *api.Filter
+	protocol int // -1: any
+}
+
+// match looks at what the data plane says, so that sessions which nobody has asked for
+// are passed over at little cost.
+func (x *sessionFilter) match(l *flowtable.Listed) bool {
+	original, reply := &l.Keys[flowtable.Original], &l.Keys[flowtable.Reply]
+	f := x.filter
+	if x.protocol >= 0 && int(original.Proto()) != x.protocol || !f.MatchState(l.State.String()) {
+		return false
+	}
+	if p := f.L4Port; p != 0 && !(hasPorts(original.Proto()) &&
+		(p == original.SrcPort() || p == original.DstPort() || p == reply.SrcPort() || p == reply.DstPort())) {
+		return false
+	}
+	if f.Address.IsValid() && !f.MatchAddress(original.Src.Netip()) && !f.MatchAddress(original.Dst.Netip()) &&
+		!f.MatchAddress(reply.Src.Netip()) && !f.MatchAddress(reply.Dst.Netip()) {
+		return false
+	}
+	if f.Segment != "" && x.shown.places[original.Zone()].segment != f.Segment && x.shown.places[reply.Zone()].segment != f.Segment {
+		return false
+	}
+	return f.Port == "" || x.shown.sessionPort(l, flowtable.Original) == f.Port || x.shown.sessionPort(l, flowtable.Reply) == f.Port
+}
+
+// sessionPort returns the name of the port by which packets of a direction come
+// in: where they did, or where their source is bound.
+func (s *shown) sessionPort(l *flowtable.Listed, d flowtable.Dir) string {
+	if number := l.Ports[d]; number != 0 {
+		return s.portName(number)
+	}
+	k := &l.Keys[d]
+	return s.owners[station{k.Zone(), k.Src.Netip()}]
+}
+
+func (s *shown) sessionView(l *flowtable.Listed) api.SessionView {
+	original, reply := &l.Keys[flowtable.Original], &l.Keys[flowtable.Reply]
+	at := s.places[original.Zone()]
+	v := api.SessionView{
+		ID: l.Session, Segment: at.segment, Uplink: at.uplink,
+		Protocol: export.ProtocolName(original.Proto()), ProtocolNumber: original.Proto(), State: l.State.String(),
+		Original: s.direction(l, flowtable.Original), Reply: s.direction(l, flowtable.Reply),
+		Start: time.Unix(0, dataplane.WallClock(l.Start)).UTC().Truncate(time.Millisecond),
+		Age:   since(l.Start), Idle: since(l.Last), Timeout: l.Timeout.Seconds(),
+	}
+	if isICMP(original.Proto()) {
+		v.ICMP = &api.ICMPQuery{Type: uint8(original.DstPort() >> 8), ID: original.SrcPort()}
+	}
+	if l.Translated() {
+		back := reply.Reverse()
+		t := tuple(&back)
+		v.Translated = &t
+	}
+	return v
+}
+
+func (s *shown) direction(l *flowtable.Listed, d flowtable.Dir) api.SessionDirection {
+	return api.SessionDirection{
+		SessionTuple: tuple(&l.Keys[d]), Port: s.sessionPort(l, d), Packets: l.Packets[d], Bytes: l.Bytes[d],
+	}
+}
+
+// tuple has no ports for protocols whose keys hold something else there.
+func tuple(k *packet.Key) api.SessionTuple {
+	t := api.SessionTuple{Source: k.Src.Netip(), Destination: k.Dst.Netip()}
+	if hasPorts(k.Proto()) {
+		t.SourcePort, t.DestinationPort = k.SrcPort(), k.DstPort()
+	}
+	return t
+}
+
+func hasPorts(proto uint8) bool {
+	return slices.Contains([]uint8{packet.ProtoTCP, packet.ProtoUDP, packet.ProtoSCTP}, proto)
+}
+
+func isICMP(proto uint8) bool { return proto == packet.ProtoICMP || proto == packet.ProtoICMPv6 }
