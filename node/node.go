@@ -27,10 +27,6 @@ type Options struct {
 	Open    func(a *packet.Arena, p *control.Port) (dataplane.Port, error)
 	Devices []api.DeviceType
 
-	// Check returns what is known to be wrong with an open device that it can't know
-	// itself; nil is nothing. Recheck asks.
-	Check func(d *control.Device) error
-
 	// Tolerant: a device that can't be opened leaves its port without one, and
 	// Recheck tries again; otherwise the model is refused.
 	Tolerant bool

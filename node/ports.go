@@ -8,6 +8,7 @@ import (
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/internal/netdev"
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -16,6 +17,8 @@ type openPort struct {
 	config control.Port
 	device dataplane.Port
 	caps   dataplane.Caps // as published
+
+	namespace uint64 // that the device was opened in; 0: the daemon's own
 }
 
 // deviceKey is what can be open once only.
@@ -52,13 +55,37 @@ func deviceError(p dataplane.Port) error {
 	return nil
 }
 
+// trouble returns why an open port's device is of no use; nil while it is. A
+// namespace that has lost its name, or whose name another has now, lives on for as
+// long as a TAP in it is open, and nobody can reach it.
+func (p *openPort) trouble() error {
+	if err := deviceError(p.device); err != nil || p.namespace == 0 {
+		return err
+	}
+	name := p.config.Device.NetNS
+	id, err := netdev.NamespaceID(name)
+	if err == nil && id != p.namespace {
+		err = fmt.Errorf("%s is another network namespace now", netdev.NamespacePath(name))
+	}
+	return err
+}
+
+// open makes an openPort of a device that was opened just now.
+func open(config *control.Port, device dataplane.Port) *openPort {
+	p := &openPort{config: *config, device: device, caps: device.Caps()}
+	if ns := config.Device.NetNS; ns != "" {
+		p.namespace, _ = netdev.NamespaceID(ns) // 0 where it is not known: then it is not compared
+	}
+	return p
+}
+
 // openPorts returns the ports of a model: with the devices that are open
 // already, also under another port's name, and new ones for the rest. It opens
 // all or none, unless the node is tolerant.
 func (n *Node) openPorts(m *control.Model) (map[string]*openPort, error) {
 	inUse := make(map[deviceKey]*openPort, len(n.ports))
 	for _, p := range n.ports {
-		if p.config.Device.Name != "" && deviceError(p.device) == nil {
+		if p.config.Device.Name != "" && p.trouble() == nil {
 			inUse[keyOf(&p.config.Device)] = p
 		}
 	}
@@ -67,7 +94,7 @@ func (n *Node) openPorts(m *control.Model) (map[string]*openPort, error) {
 	for i := range m.Ports {
 		config := &m.Ports[i]
 		old := n.ports[config.Name]
-		if old != nil && (!sameDevice(&old.config, config) || deviceError(old.device) != nil) {
+		if old != nil && (!sameDevice(&old.config, config) || old.trouble() != nil) {
 			old = nil
 		}
 		if old == nil {
@@ -99,7 +126,7 @@ func (n *Node) openPort(config *control.Port, old *openPort) (*openPort, error) 
 			return nil, fmt.Errorf("device %s is open for port %s with other settings: remove that first, and add this in the next revision",
 				config.Device.Name, old.config.Name)
 		}
-		return &openPort{*config, old.device, old.device.Caps()}, nil
+		return &openPort{*config, old.device, old.device.Caps(), old.namespace}, nil
 	}
 	device, err := n.options.Open(n.arena, config)
 	switch {
@@ -108,7 +135,7 @@ func (n *Node) openPort(config *control.Port, old *openPort) (*openPort, error) 
 	case err != nil:
 		device = absent{err}
 	}
-	return &openPort{*config, device, device.Caps()}, nil
+	return open(config, device), nil
 }
 
 // closeAllBut closes the devices of ports that others do not use.

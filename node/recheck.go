@@ -6,14 +6,13 @@ import (
 	"slices"
 
 	"github.com/sluice-net/sluice/control"
-	"github.com/sluice-net/sluice/dataplane"
 )
 
-// DeviceChange is what Recheck found out about a port's device.
+// DeviceChange is how it is with a port's device, when that has changed.
 type DeviceChange struct {
 	Port   string
 	Up     bool   // frames can pass now
-	Mode   string // of a device that was opened; else ""
+	Mode   string // what the driver obtained, in its words; "" if it says nothing
 	Err    error  // why there is no usable device; nil if there is one
 	Reopen bool   // it was opened anew
 }
@@ -35,17 +34,17 @@ func (n *Node) Recheck() ([]DeviceChange, error) {
 	var changes []DeviceChange
 	for _, name := range slices.Sorted(maps.Keys(ports)) {
 		p := ports[name]
-		was := deviceError(p.device)
+		was := p.trouble()
 		if was == nil {
 			if caps := p.device.Caps(); caps != p.caps {
-				ports[name] = &openPort{p.config, p.device, caps}
-				changes = append(changes, DeviceChange{Port: name, Up: caps.Up})
+				ports[name] = &openPort{p.config, p.device, caps, p.namespace}
+				changes = append(changes, ports[name].describe())
 			}
 			continue
 		}
 		fresh, err := n.openPort(&p.config, nil)
 		if err != nil {
-			fresh = &openPort{p.config, absent{err}, dataplane.Caps{Queues: 1}}
+			fresh = open(&p.config, absent{err})
 		}
 		is := deviceError(fresh.device)
 		if is != nil && was.Error() == is.Error() {
@@ -54,16 +53,33 @@ func (n *Node) Recheck() ([]DeviceChange, error) {
 			}
 		}
 		ports[name] = fresh
-		change := DeviceChange{Port: name, Up: fresh.caps.Up, Err: is, Reopen: is == nil}
-		if m, ok := fresh.device.(interface{ Mode() string }); ok {
-			change.Mode = m.Mode()
-		}
+		change := fresh.describe()
+		change.Reopen = is == nil
 		changes = append(changes, change)
 	}
 	if len(changes) == 0 {
 		return nil, nil
 	}
 	return changes, n.apply(n.model, func(*control.Model) (map[string]*openPort, error) { return ports, nil })
+}
+
+// Devices returns how it is with the devices of all ports, sorted by port.
+func (n *Node) Devices() []DeviceChange {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := make([]DeviceChange, 0, len(n.ports))
+	for _, name := range slices.Sorted(maps.Keys(n.ports)) {
+		all = append(all, n.ports[name].describe())
+	}
+	return all
+}
+
+func (p *openPort) describe() DeviceChange {
+	c := DeviceChange{Port: p.config.Name, Up: p.caps.Up, Err: deviceError(p.device)}
+	if m, ok := p.device.(interface{ Mode() string }); ok {
+		c.Mode = m.Mode()
+	}
+	return c
 }
 
 // detachChanged takes devices from ports that are to have them with other
@@ -82,7 +98,7 @@ func (n *Node) detachChanged(m *control.Model) error {
 	found := false
 	for name, p := range ports {
 		if d := wanted[keyOf(&p.config.Device)]; d != nil && *d != p.config.Device {
-			ports[name] = &openPort{p.config, absent{errReplaced}, dataplane.Caps{Queues: 1}}
+			ports[name] = open(&p.config, absent{errReplaced})
 			found = true
 		}
 	}

@@ -108,10 +108,10 @@ func TestDevicesComeAndGo(t *testing.T) {
 	require.Len(t, devices.current["b"].Sent(), 1)
 
 	devices.down["b"] = true
-	require.Equal(t, []node.DeviceChange{{Port: "b"}}, recheck(), "the link has gone down")
+	require.Equal(t, []node.DeviceChange{{Port: "b", Mode: "cable"}}, recheck(), "the link has gone down")
 	require.Empty(t, recheck())
 	devices.down["b"] = false
-	require.Equal(t, []node.DeviceChange{{Port: "b", Up: true}}, recheck())
+	require.Equal(t, []node.DeviceChange{{Port: "b", Up: true, Mode: "cable"}}, recheck())
 
 	old := devices.current["b"]
 	devices.set("b", false)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/node/devices"
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -36,7 +37,7 @@ type Config struct {
 	// Seed of hashes; 0: a random one, as a live switch should have.
 	Seed uint64
 
-	// Open opens a port's device; nil is all types that this version can open.
+	// Open opens a port's device; nil opens devices of the host.
 	Open func(*packet.Arena, *control.Port) (dataplane.Port, error)
 
 	// Log is told what happens; nil is nobody.
@@ -70,7 +71,7 @@ func (c Config) withDefaults() Config {
 		c.Getenv = os.Getenv
 	}
 	if c.Open == nil {
-		c.Open = openDevice
+		c.Open = (&devices.Opener{}).Open
 	}
 	return c
 }

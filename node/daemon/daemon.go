@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-net/sluice/control/store"
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/node"
+	"github.com/sluice-net/sluice/node/devices"
 )
 
 // Daemon is a node with its configuration and state.
@@ -36,7 +37,8 @@ type Daemon struct {
 	store   closingStore
 	node    *node.Node
 	follow  *follower // nil if there is nothing to follow
-	stdin   []byte    // what was read of "-"
+	attend  *attendant
+	stdin   []byte // what was read of "-"
 	started time.Time
 
 	// What is in force; Run's goroutine only.
@@ -98,6 +100,7 @@ func (d *Daemon) start() (err error) {
 	if err := d.node.Start(dataplane.DefaultIdle); err != nil {
 		return err
 	}
+	d.attend = newAttendant(d.log)
 	d.phases.done("start the workers")
 	d.ready()
 	return nil
@@ -144,7 +147,7 @@ func (d *Daemon) makeNode(m *control.Model) (err error) {
 	}
 	d.node, err = node.New(node.Options{
 		Workers: asked, Seed: seed, Buffers: memory.Buffers, Supers: memory.Supers,
-		Open: d.config.Open, Devices: openable(),
+		Open: d.config.Open, Devices: devices.Types(), Tolerant: true,
 	}, m)
 	if err != nil {
 		return errors.Join(err, d.restore(was))
@@ -182,6 +185,8 @@ func (d *Daemon) loop(ctx context.Context) {
 		changed, faults = d.follow.changed, d.follow.faults
 	}
 	limited := newLimiter(d.log, time.Minute)
+	round := time.NewTicker(rounds)
+	defer round.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -194,6 +199,10 @@ func (d *Daemon) loop(ctx context.Context) {
 		case <-changed:
 			d.reload("its files changed")
 			d.notify.tell(d.statusLine())
+		case <-d.attend.changed:
+			d.recheck()
+		case <-round.C:
+			d.recheck()
 		case err := <-faults:
 			limited.warn("changes of the configuration may be missed", err)
 		}
@@ -232,6 +241,9 @@ func (d *Daemon) close() error {
 	var errs []error
 	if d.follow != nil {
 		d.follow.stop()
+	}
+	if d.attend != nil {
+		d.attend.close()
 	}
 	if d.node != nil {
 		errs = append(errs, d.node.Close())

@@ -90,9 +90,17 @@ func (d *Daemon) restore(was store.State) error {
 
 // inForce says what came into force.
 func (d *Daemon) inForce() {
+	d.attend.attend(d.model)
 	d.mu.Lock()
 	d.status.Revision, d.status.Digest = d.model.Revision, d.model.Digest
 	d.mu.Unlock()
+	for _, c := range d.node.Devices() {
+		if c.Err != nil {
+			d.log.Warn("a port has no device", "port", c.Port, "error", c.Err)
+		} else {
+			d.log.Debug("port", "port", c.Port, "mode", c.Mode, "up", c.Up)
+		}
+	}
 	d.log.Info("configuration in force", "revision", d.model.Revision, "digest", d.model.Digest,
 		"segments", len(d.model.Segments), "ports", len(d.model.Ports), "routers", len(d.model.Routers))
 }
