@@ -74,9 +74,13 @@ func NewKit(c *packet.Cache) *Kit {
 
 // Arm makes slots ready for n frames, at most Slots, and returns for how many:
 // fewer where buffers lack, or where no more of them can take super-frames.
-// While no super-frame buffer at all is free, the slots take ordinary frames only.
 // Slots that were used are armed anew, with the same addresses of their iovecs.
-func (k *Kit) Arm(n int) int {
+//
+// While no super-frame buffer at all is free, the slots take ordinary frames
+// only, and longer ones are lost; among the short may be those that set others free. Unless
+// the caller holds frames already: to give these on comes first, and the device
+// can wait, so that Arm returns 0.
+func (k *Kit) Arm(n int, holding bool) int {
 	if n <= k.armed {
 		return n
 	}
@@ -90,9 +94,7 @@ func (k *Kit) Arm(n int) int {
 			return i
 		}
 		if s.super == 0 && k.supers > 0 && !k.armSuper(i) {
-			// The first slots have what there is. None at all is no reason to
-			// keep the short frames waiting, among them those that set others free.
-			if i > 0 {
+			if i > 0 || holding {
 				return i
 			}
 			return k.armPlainOnly(n)
@@ -151,6 +153,12 @@ func (k *Kit) Vector(i int, header bool) []unix.Iovec {
 	}
 	return k.iovs[i][1:]
 }
+
+// Arena returns the arena of the Kit's buffers.
+func (k *Kit) Arena() *packet.Arena { return k.arena }
+
+// Free gives buffer b, which Take has given, to the Kit's Cache.
+func (k *Kit) Free(b packet.Index) { k.cache.Free(b) }
 
 // Header returns the header that was received into slot i.
 func (k *Kit) Header(i int) *Header { return &k.in[i] }

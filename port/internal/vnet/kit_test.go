@@ -71,7 +71,7 @@ func TestKitTakes(t *testing.T) {
 				c := a.NewCache()
 				k := NewKit(c)
 				defer k.Disarm()
-				require.Positive(t, k.Arm(Slots))
+				require.Positive(t, k.Arm(Slots, false))
 				frame := pattern(row.size)
 				header := Header{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
 				size := scatter(k.Vector(0, true), append(header[:], frame...), whole) - Size
@@ -79,7 +79,7 @@ func TestKitTakes(t *testing.T) {
 				b := k.Take(0, size)
 				if row.want == "" {
 					require.Zero(t, b)
-					require.Equal(t, 1, k.Arm(1), "the slot is as it was")
+					require.Equal(t, 1, k.Arm(1, false), "the slot is as it was")
 				} else {
 					require.NotZero(t, b)
 					require.Equal(t, row.want == "super", a.IsSuper(b))
@@ -89,7 +89,7 @@ func TestKitTakes(t *testing.T) {
 					c.Free(b)
 				}
 				// The slot goes on, without a header this time.
-				require.Equal(t, 1, k.Arm(1))
+				require.Equal(t, 1, k.Arm(1, false))
 				scatter(k.Vector(0, false), pattern(100), whole)
 				b = k.Take(0, 100)
 				require.Equal(t, pattern(100), a.Frame(b))
@@ -119,11 +119,11 @@ func TestKitArms(t *testing.T) {
 			row.arena.Debug = true
 			a := newArena(t, row.arena)
 			k := NewKit(a.NewCache())
-			require.Equal(t, row.want, k.Arm(row.ask))
-			require.Equal(t, row.want, k.Arm(row.ask), "asking again changes nothing")
+			require.Equal(t, row.want, k.Arm(row.ask, false))
+			require.Equal(t, row.want, k.Arm(row.ask, false), "asking again changes nothing")
 			k.Disarm()
 			require.Zero(t, a.InUse())
-			require.Equal(t, row.want, k.Arm(row.ask), "it may be used again")
+			require.Equal(t, row.want, k.Arm(row.ask, false), "it may be used again")
 			k.Disarm()
 		})
 	}
@@ -141,20 +141,21 @@ func TestKitWithoutSupers(t *testing.T) {
 	}
 	require.Len(t, taken, 16)
 
-	require.Equal(t, 2, k.Arm(2))
+	require.Equal(t, 2, k.Arm(2, false))
 	require.Zero(t, k.Take(0, scatter(k.Vector(0, false), pattern(5000), false)), "a long frame is lost")
 	b := k.Take(1, scatter(k.Vector(1, false), pattern(1000), false))
 	require.Equal(t, pattern(1000), a.Frame(b), "a short one is not")
 	c.Free(b)
 
 	c.Free(taken[0])
-	require.Equal(t, 1, k.Arm(2), "one slot can take a super-frame again")
+	require.Equal(t, 1, k.Arm(2, false), "one slot can take a super-frame again")
 	b = k.Take(0, scatter(k.Vector(0, false), pattern(5000), false))
 	require.Equal(t, pattern(5000), a.Frame(b))
-	require.Equal(t, 2, k.Arm(2), "that one was the last: ordinary frames only")
+	require.Zero(t, k.Arm(2, true), "that one was the last, so it has to go on first")
+	require.Equal(t, 2, k.Arm(2, false), "or else there are ordinary frames only")
 	c.Free(b)
 	c.FreeN(taken[1:])
-	require.Equal(t, 2, k.Arm(2))
+	require.Equal(t, 2, k.Arm(2, false))
 	b = k.Take(1, scatter(k.Vector(1, false), pattern(5000), false))
 	require.Equal(t, pattern(5000), a.Frame(b))
 	c.Free(b)
@@ -189,11 +190,11 @@ func TestKits(t *testing.T) {
 	require.Same(t, k, hint.For(&kits, c))
 	require.NotSame(t, k, hint.For(&kits, d), "another worker at the same queue has its own")
 	require.Same(t, k, hint.For(&kits, c))
-	require.NotZero(t, k.Arm(Slots))
-	require.NotZero(t, kits.For(d).Arm(Slots))
+	require.NotZero(t, k.Arm(Slots, false))
+	require.NotZero(t, kits.For(d).Arm(Slots, false))
 	kits.Release(c)
 	require.Equal(t, 16, a.InUse(), "the other's 8 ordinary and 8 super-frame buffers")
-	require.NotZero(t, hint.For(&kits, c).Arm(1), "after its release too")
+	require.NotZero(t, hint.For(&kits, c).Arm(1, false), "after its release too")
 	kits.Close()
 	require.Zero(t, a.InUse())
 	kits.Release(a.NewCache()) // one that was never seen
@@ -207,7 +208,7 @@ func TestKitAllocatesNothing(t *testing.T) {
 	hint.For(&kits, c).Messages()
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		k := hint.For(&kits, c)
-		n := k.Arm(Slots)
+		n := k.Arm(Slots, false)
 		for i := range n {
 			b := k.Take(i, 60+i%2*5000)
 			k.Gather(i, b, true)
