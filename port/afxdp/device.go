@@ -1,0 +1,184 @@
+package afxdp
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/internal/netdev"
+)
+
+// device is the network device under a port: what was found, and what was
+// changed and is put back in the end.
+type device struct {
+	netNS string
+	info  netdev.Info
+
+	// In use, not what the device could have; txQueues is 0 if not known.
+	rxQueues, txQueues int
+
+	ctl     int // socket in the device's namespace, for what is asked by name; -1 is none
+	promisc int // packet socket that holds the device promiscuous; -1 is none
+
+	quieted  bool // IPv6 was on, and is off now
+	keepTags bool // taking VLAN tags off was on, and is off now
+}
+
+// prepare finds the device and makes it ready for a switch: up, promiscuous,
+// and without the host's own IPv6 on it.
+func prepare(cfg Config) (d *device, err error) {
+	d = &device{netNS: cfg.NetNS, ctl: -1, promisc: -1}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.restore())
+		}
+	}()
+	if d.info, err = netdev.Link(cfg.NetNS, cfg.Name); err != nil {
+		return d, err
+	}
+	if !d.info.Ether {
+		return d, fmt.Errorf("device %s carries no Ethernet frames: choose another", cfg.Name)
+	}
+	if err = netdev.In(cfg.NetNS, d.openSockets); err != nil {
+		return d, err
+	}
+	d.rxQueues, d.txQueues, err = queuesOf(d.ctl, cfg.Name)
+	if err != nil || d.rxQueues == 0 {
+		// It has no such setting: then what it was made with is in use.
+		d.rxQueues, d.txQueues, err = max(d.info.RxQueues, 1), max(d.info.TxQueues, 1), nil
+	}
+	if err = d.checkQueues(cfg.Queues); err != nil {
+		return d, err
+	}
+	if cfg.MTU != 0 && cfg.MTU != d.info.MTU {
+		if err = netdev.SetMTU(cfg.NetNS, cfg.Name, cfg.MTU); err != nil {
+			return d, err
+		}
+		d.info.MTU = cfg.MTU
+	}
+	d.quiet()
+	if !d.veth() {
+		// A NIC that takes tags off keeps them where a program can't get them,
+		// but for a few drivers.
+		d.keepTags = keepVLANTags(d.ctl, cfg.Name)
+	}
+	if !d.info.Up {
+		if err = netdev.SetUp(cfg.NetNS, cfg.Name, true); err != nil {
+			return d, err
+		}
+	}
+	return d, nil
+}
+
+// openSockets is called in the device's namespace.
+func (d *device) openSockets() (err error) {
+	if d.ctl, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
+		d.ctl = -1
+		return fmt.Errorf("control socket: %w", err)
+	}
+	// A membership is counted, and ends with the process however that ends,
+	// unlike the flag of the device. Protocol 0: the socket receives nothing.
+	if d.promisc, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
+		d.promisc = -1
+		if err == unix.EPERM {
+			return fmt.Errorf("no right to make packet sockets: %s: %w", getRights, err)
+		}
+		return fmt.Errorf("packet socket: %w", err)
+	}
+	member := &unix.PacketMreq{Ifindex: int32(d.info.Index), Type: unix.PACKET_MR_PROMISC}
+	if err := unix.SetsockoptPacketMreq(d.promisc, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, member); err != nil {
+		return fmt.Errorf("make %s promiscuous: %w", d.info.Name, err)
+	}
+	return nil
+}
+
+// checkQueues refuses a port that would not see all frames, or has no queue to
+// read.
+func (d *device) checkQueues(want int) error {
+	have, name, set := d.rxQueues, d.info.Name, "combined "
+	if d.veth() {
+		set = "rx "
+	}
+	switch {
+	case want < have:
+		return fmt.Errorf("%s has %d receive queues in use, and frames of all but the first %d would be lost: "+
+			"ask for %d, or let it use fewer (ethtool -L %s %s%d)", name, have, want, have, name, set, want)
+	case want > have:
+		return fmt.Errorf("%s has %d receive queues in use, not %d: ask for %d, or let it use more (ethtool -L %s %s%d)",
+			name, have, want, have, name, set, want)
+	}
+	return nil
+}
+
+func (d *device) veth() bool { return d.info.Driver == "veth" }
+
+// programNote names the XDP program that is on the device now.
+func (d *device) programNote() string {
+	now, err := netdev.Link(d.netNS, d.info.Name)
+	if err != nil || now.XDP == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (number %d)", now.XDP)
+}
+
+func (d *device) ipv6Setting() string {
+	return "net/ipv6/conf/" + d.info.Name + "/disable_ipv6"
+}
+
+// quiet turns the host's IPv6 off on the device, which would speak up by itself.
+// Where that is not possible (no IPv6, /proc/sys read-only in a container) the
+// port works all the same, so it is no error.
+func (d *device) quiet() {
+	before, err := netdev.Sysctl(d.netNS, d.ipv6Setting())
+	if err != nil || before != "0" {
+		return
+	}
+	d.quieted = netdev.SetSysctl(d.netNS, d.ipv6Setting(), "1") == nil
+}
+
+// restore puts back what prepare has changed and lets go of the device. One that
+// is gone has nothing to put back.
+func (d *device) restore() error {
+	var errs []error
+	if d.ctl >= 0 {
+		if _, _, there := d.state(); there {
+			if d.quieted {
+				errs = append(errs, netdev.SetSysctl(d.netNS, d.ipv6Setting(), "0"))
+			}
+			if d.keepTags {
+				errs = append(errs, takeVLANTags(d.ctl, d.info.Name))
+			}
+		}
+		errs = append(errs, unix.Close(d.ctl))
+		d.ctl = -1
+	}
+	if d.promisc >= 0 {
+		errs = append(errs, unix.Close(d.promisc))
+		d.promisc = -1
+	}
+	return errors.Join(errs...)
+}
+
+// state asks for link state and MTU as they are now, by the device's number: its
+// name may have changed, and is kept up to date.
+func (d *device) state() (up bool, mtu int, there bool) {
+	r, err := unix.NewIfreq("")
+	if err != nil {
+		return false, 0, false
+	}
+	r.SetUint32(uint32(d.info.Index))
+	if unix.IoctlIfreq(d.ctl, unix.SIOCGIFNAME, r) != nil {
+		return false, 0, false
+	}
+	d.info.Name = r.Name()
+	if unix.IoctlIfreq(d.ctl, unix.SIOCGIFFLAGS, r) != nil {
+		return false, 0, false
+	}
+	const running = unix.IFF_UP | unix.IFF_RUNNING // RUNNING is what carrier is seen as
+	up = r.Uint16()&running == running
+	if unix.IoctlIfreq(d.ctl, unix.SIOCGIFMTU, r) != nil {
+		return false, 0, false
+	}
+	return up, int(r.Uint32()), true
+}
