@@ -221,8 +221,8 @@ func TestEveryFieldOfAModelIsReadOrDescribed(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
 	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
+		if strings.HasSuffix(file, "_test.go") || strings.HasPrefix(file, "view") {
+			continue // to show a setting is not to put it into effect
 		}
 		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 		require.NoError(t, err)

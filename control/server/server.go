@@ -1,0 +1,175 @@
+// Package server answers questions about a running node: HTTP on a unix socket,
+// with JSON. Package api has the paths and what the answers look like.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/sluice-net/sluice/api"
+)
+
+// Views are a node's lists. A filter that names what is not there gives an error
+// that wraps api.ErrNotFound; one that makes no sense, api.ErrInvalid. Limits are the
+// server's business. Items are asked for one by one, by any goroutine, and may
+// be asked for slowly.
+type Views interface {
+	PortViews(*api.Filter) (iter.Seq[api.PortView], error)
+	SegmentViews(*api.Filter) (iter.Seq[api.SegmentView], error)
+	RouteViews(*api.Filter) (iter.Seq[api.RouteView], error)
+	MACViews(*api.Filter) (iter.Seq[api.MACView], error)
+	NeighborViews(*api.Filter) (iter.Seq[api.NeighborView], error)
+	SessionViews(*api.Filter) (iter.Seq[api.SessionView], error)
+	WorkerViews(*api.Filter) (iter.Seq[api.WorkerView], error)
+	DropViews(*api.Filter) (iter.Seq[api.DropView], error)
+	PoolViews(*api.Filter) (iter.Seq[api.PoolView], error)
+}
+
+// Source is what a Server serves: a node, and the daemon around it.
+type Source interface {
+	Views
+
+	// Status says how the node does; Ready in it is what /readyz tells.
+	Status() api.Status
+
+	// Config returns the objects in force, each a pointer to its kind's Go type
+	// with apiVersion and kind, and their revision. Nobody changes them.
+	Config() (revision uint64, objects []any)
+
+	// ConfirmTakeover keeps a device that was taken over on trial. The error wraps
+	// api.ErrNotFound if there is no trial.
+	ConfirmTakeover() error
+}
+
+// Options are what a Server is made with. Zero values are defaults.
+type Options struct {
+	Socket string // path of the socket; required
+
+	// Log hears of panics and of connections that go wrong; default: nobody.
+	Log *slog.Logger
+
+	// Stall is for how long a client may take nothing of an answer before it is
+	// given up. Default 10 s.
+	Stall time.Duration
+
+	// Drain is how long answers may take to their end once the server is to stop.
+	// Default 2 s.
+	Drain time.Duration
+
+	// Requests are answered at a time, at most; further ones are told to come
+	// again. Default 64.
+	Requests int
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Stall <= 0 {
+		o.Stall = 10 * time.Second
+	}
+	if o.Drain <= 0 {
+		o.Drain = 2 * time.Second
+	}
+	if o.Requests <= 0 {
+		o.Requests = 64
+	}
+	return o
+}
+
+// Server is the API of a node.
+type Server struct {
+	source  Source
+	options Options
+	slots   chan struct{}  // one for each request that is being answered
+	answers sync.WaitGroup // requests that are being answered
+}
+
+// New makes a server; nothing listens yet.
+func New(s Source, o Options) *Server {
+	o = o.withDefaults()
+	return &Server{source: s, options: o, slots: make(chan struct{}, o.Requests)}
+}
+
+// Limits of what a client may send, and of how slowly.
+const (
+	maxHeader     = 64 << 10 // bytes
+	maxBody       = 4 << 10  // no request has one that is read
+	headerTimeout = 5 * time.Second
+	idleTimeout   = 60 * time.Second
+)
+
+// Serve answers on a listener until ctx is done. It then takes no more requests,
+// lets those under way come to their end for Options.Drain, cuts off the rest and
+// returns nil once none is being answered: the source is not used any more, whatever
+// clients do. The listener is closed. The error is that of the listener.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	h := &http.Server{
+		Handler: s.Handler(), ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader,
+		ErrorLog:       slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- h.Serve(l) }()
+	var err error
+	select {
+	case err = <-failed:
+		err = fmt.Errorf("the API's socket: %w", err)
+	case <-ctx.Done():
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.Drain)
+		defer cancel()
+		if h.Shutdown(drain) == nil {
+			break
+		}
+	}
+	_ = h.Close() // whatever is left is cut off: there is nothing to be done about an error
+	s.answers.Wait()
+	return err
+}
+
+// Run listens on the socket and serves until ctx is done.
+func (s *Server) Run(ctx context.Context) error {
+	l, err := Listen(s.options.Socket)
+	if err != nil {
+		return err
+	}
+	return s.Serve(ctx, l)
+}
+
+// Handler returns the API without a socket.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	handle(mux, s, "ports", s.source.PortViews)
+	handle(mux, s, "segments", s.source.SegmentViews)
+	handle(mux, s, "routes", s.source.RouteViews)
+	handle(mux, s, "macs", s.source.MACViews)
+	handle(mux, s, "neighbors", s.source.NeighborViews)
+	handle(mux, s, "sessions", s.source.SessionViews)
+	handle(mux, s, "workers", s.source.WorkerViews)
+	handle(mux, s, "drops", s.source.DropViews)
+	handle(mux, s, "pools", s.source.PoolViews)
+	mux.HandleFunc("GET /v1/status", s.status)
+	mux.HandleFunc("GET /v1/config", s.config)
+	mux.HandleFunc("POST /v1/takeover/confirm", s.confirmTakeover)
+	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /readyz", s.readyz)
+	return s.guarded(mux)
+}
+
+// statusOf is the HTTP status of an error.
+func statusOf(err error) int {
+	switch {
+	case errors.Is(err, api.ErrInvalid):
+		return http.StatusBadRequest
+	case errors.Is(err, api.ErrNotFound):
+		return http.StatusNotFound
+	}
+	return http.StatusInternalServerError
+}
