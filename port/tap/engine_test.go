@@ -122,9 +122,9 @@ func engineSwitches(t *testing.T, offload [3]bool) {
 	require.True(t, bytes.Equal(message, echo), "%d of %d bytes came back", len(echo), len(message))
 	require.NotZero(t, table.Stats().Created, "the session was tracked")
 	for n := 1; n <= 2; n++ {
-		// Acknowledgements are frames, too.
+		// More than the MTU on average, although acknowledgements are frames, too.
 		counted := engine.PortCounters(uint16(n))
-		require.Equal(t, offload[n], counted.RxBytes > 4000*counted.RxPackets, "port %d: %d bytes in %d frames", n, counted.RxBytes, counted.RxPackets)
+		require.Equal(t, offload[n], counted.RxBytes > 1514*counted.RxPackets, "port %d: %d bytes in %d frames", n, counted.RxBytes, counted.RxPackets)
 	}
 
 	// One end goes away under the engine: its frames are dropped for that

@@ -1,16 +1,16 @@
 package tap
 
 import (
-	"fmt"
+	"bytes"
 	"net"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/packet"
+	"github.com/sluice-net/sluice/port/internal/vnet"
 )
 
 func TestStreamsTravelInSuperFrames(t *testing.T) {
@@ -86,32 +86,178 @@ func TestDatagramsTravelInSuperFrames(t *testing.T) {
 	}
 }
 
-// TestTagsStayInFrames puts a VLAN device on either TAP.
-func TestTagsStayInFrames(t *testing.T) {
-	l := newLink(t, Config{Offload: true})
-	for i, ns := range l.ends {
-		err := ns.try(func() error {
-			parent, err := netlink.LinkByName("t0")
-			if err != nil {
-				return err
-			}
-			vlan := &netlink.Vlan{VlanId: 5, LinkAttrs: netlink.LinkAttrs{Name: "v5", ParentIndex: parent.Attrs().Index}}
-			if err := netlink.LinkAdd(vlan); err != nil {
-				return err
-			}
-			address, err := netlink.ParseAddr(fmt.Sprintf("10.9.5.%d/24", i+1))
-			if err != nil {
-				return err
-			}
-			if err := netlink.AddrAdd(vlan, address); err != nil {
-				return err
-			}
-			return netlink.LinkSetUp(vlan)
+// super is a super-frame of text, with the header that goes before it: payload
+// bytes in segments of 1400.
+func super(t testing.TB, text string, meta packet.Meta) (header vnet.Header, f []byte) {
+	t.Helper()
+	header.Encode(&meta)
+	return header, frame(t, text)
+}
+
+// withHeaders makes a wire give a virtio header before each frame.
+func (w *wire) withHeaders() *wire {
+	w.t.Helper()
+	require.NoError(w.t, unix.SetsockoptInt(w.s, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1))
+	return w
+}
+
+// receiveMeta receives one frame, as it is, with its metadata.
+func (u *user) receiveMeta() (packet.Meta, []byte) {
+	u.t.Helper()
+	for {
+		var bufs [1]packet.Index
+		if u.p.Rx(0, u.c, bufs[:]) == 1 {
+			m, f := *u.c.Arena().Meta(bufs[0]), bytes.Clone(u.c.Arena().Frame(bufs[0]))
+			u.c.Free(bufs[0])
+			m.Off = 0
+			return m, f
+		}
+		require.True(u.t, u.wait(), "no frame came")
+	}
+}
+
+func TestMetadataPasses(t *testing.T) {
+	b := newTestbed(t, Config{Offload: true}, packet.ArenaConfig{Buffers: 64, Supers: 8, Debug: true})
+	other := newTestbed(t, Config{Offload: true}, packet.ArenaConfig{Buffers: 64, Supers: 8, Debug: true})
+	b.wire.withHeaders()
+	other.wire.withHeaders()
+	for _, row := range []struct {
+		why, text string
+		meta      packet.Meta // without Off and Len
+	}{
+		{"an ordinary frame", "udp 10.0.0.1:9 > 10.0.0.2:53 len 12", packet.Meta{}},
+		{
+			"a partial checksum", "udp 10.0.0.1:9 > 10.0.0.2:53 len 12 partial",
+			packet.Meta{CsumPartial: true, CsumStart: 34, CsumOffset: 6},
+		},
+		{
+			"TCP over IPv4", "tcp 10.0.0.1:9 > 10.0.0.2:80 A len 20000 partial",
+			packet.Meta{CsumPartial: true, CsumStart: 34, CsumOffset: 16, GSOType: packet.GSOTCPv4, GSOSize: 1400, HdrLen: 54},
+		},
+		{
+			"TCP over IPv6, with options", "tcp [fd00::1]:9 > [fd00::2]:80 A ts 1 2 len 20000 partial",
+			packet.Meta{CsumPartial: true, CsumStart: 54, CsumOffset: 16, GSOType: packet.GSOTCPv6, GSOSize: 1400, HdrLen: 86},
+		},
+		{
+			"UDP", "udp 10.0.0.1:9 > 10.0.0.2:53 len 20000 partial",
+			packet.Meta{CsumPartial: true, CsumStart: 34, CsumOffset: 6, GSOType: packet.GSOUDP, GSOSize: 1400, HdrLen: 42},
+		},
+		{
+			"a super-frame that an ordinary buffer takes", "tcp 10.0.0.1:9 > 10.0.0.2:80 A len 1600 partial",
+			packet.Meta{CsumPartial: true, CsumStart: 34, CsumOffset: 16, GSOType: packet.GSOTCPv4, GSOSize: 1400, HdrLen: 54},
+		},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			header, f := super(t, row.text, row.meta)
+			b.wire.send(append(header[:], f...))
+			got, data := b.receiveMeta()
+			want := row.meta
+			want.Len = uint32(len(f))
+			require.Equal(t, want, got)
+			require.Equal(t, f, data)
+
+			k := other.c.AllocFor(len(data))
+			off := other.c.Arena().Meta(k).Off
+			*other.c.Arena().Meta(k) = got
+			other.c.Arena().Meta(k).Off = off
+			copy(other.c.Arena().Frame(k), data)
+			require.Equal(t, 1, other.p.Tx(0, other.c, []packet.Index{k}))
+			arrived := other.wire.receive()
+			require.Equal(t, f, arrived[vnet.Size:])
+			var meta packet.Meta
+			require.True(t, (*vnet.Header)(arrived).Decode(&meta, arrived[vnet.Size:]))
+			require.Equal(t, row.meta, meta)
 		})
-		if err != nil {
-			t.Skipf("this kernel has no VLAN devices: %v", err)
+	}
+	require.Zero(t, b.p.Counters().RxRefused+other.p.Counters().TxErrors)
+}
+
+// TestTagsStayInFrames sends by a packet socket what a VLAN device would, which
+// not every kernel has.
+func TestTagsStayInFrames(t *testing.T) {
+	b := newTestbed(t, Config{Offload: true}, packet.ArenaConfig{Buffers: 64, Supers: 8, Debug: true})
+	b.wire.withHeaders()
+	meta := packet.Meta{CsumPartial: true, CsumStart: 38, CsumOffset: 16, GSOType: packet.GSOTCPv4, GSOSize: 1400, HdrLen: 58}
+	header, f := super(t, "tcp 10.0.0.1:9 > 10.0.0.2:80 A vlan 5.3 len 20000 partial", meta)
+	b.wire.send(append(header[:], f...))
+	got, data := b.receiveMeta()
+	meta.Len = uint32(len(f))
+	require.Equal(t, meta, got)
+	require.Equal(t, f, data)
+	require.Equal(t, 1, b.try(data))
+	require.EqualValues(t, 1, b.p.Counters().Sent)
+}
+
+func TestContradictingFrames(t *testing.T) {
+	b := newTestbed(t, Config{Offload: true}, packet.ArenaConfig{Buffers: 64, Supers: 8, Debug: true})
+	c, a := b.c, b.c.Arena()
+	good := frame(t, "udp 10.0.0.1:9 > 10.0.0.2:53 len 12")
+	for _, row := range []struct {
+		why  string
+		meta packet.Meta
+	}{
+		{"the checksum would lie outside the frame", packet.Meta{CsumPartial: true, CsumStart: 34, CsumOffset: 60000}},
+		{"segments of no size", packet.Meta{CsumPartial: true, CsumStart: 34, CsumOffset: 6, GSOType: packet.GSOUDP, HdrLen: 42}},
+		{"a type that there is not", packet.Meta{CsumPartial: true, CsumStart: 34, CsumOffset: 6, GSOType: 77, GSOSize: 8, HdrLen: 42}},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			before := b.p.Counters()
+			bufs := []packet.Index{c.Alloc(), c.Alloc()}
+			for i, k := range bufs {
+				m := a.Meta(k)
+				off := m.Off
+				if i == 0 {
+					*m = row.meta
+				}
+				m.Off, m.Len = off, uint32(len(good))
+				copy(a.Frame(k), good)
+			}
+			require.Equal(t, 2, b.p.Tx(0, c, bufs), "the next frame is not held up")
+			require.Equal(t, good, b.wire.receive())
+			after := b.p.Counters()
+			require.Equal(t, before.TxErrors+1, after.TxErrors)
+			require.Equal(t, before.Sent+1, after.Sent)
+		})
+	}
+}
+
+func TestSuperFrameWaitsForItsBuffer(t *testing.T) {
+	b := newTestbed(t, Config{Offload: true}, packet.ArenaConfig{Buffers: 64, Supers: 1})
+	b.wire.withHeaders()
+	taken := b.c.AllocSuper()
+	meta := packet.Meta{CsumPartial: true, CsumStart: 34, CsumOffset: 16, GSOType: packet.GSOTCPv4, GSOSize: 1400, HdrLen: 54}
+	header, f := super(t, "tcp 10.0.0.1:9 > 10.0.0.2:80 A len 20000 partial", meta)
+	b.wire.send(append(header[:], f...), append(make([]byte, vnet.Size), pattern(60, 1)...))
+	for range 3 {
+		require.Empty(t, b.poll(), "frames would change places")
+	}
+	b.c.Free(taken)
+	got, data := b.receiveMeta()
+	meta.Len = uint32(len(f))
+	require.Equal(t, meta, got)
+	require.Equal(t, f, data)
+	require.Equal(t, [][]byte{pattern(60, 1)}, b.receive(1))
+	require.Equal(t, Counters{Received: 2}, b.p.Counters())
+}
+
+func TestLostFramesAreCounted(t *testing.T) {
+	b := newTestbed(t, Config{Offload: true}, packet.ArenaConfig{Buffers: 64})
+	const sent = 2000 // the queue has 500 places
+	refused := 0
+	for i := range sent {
+		if b.wire.trySend(pattern(60, i)) != nil {
+			refused++ // kernels to come may stop the sender instead
 		}
 	}
-	l.stream("10.9.5.2:80", 1<<20)
-	require.NotZero(t, l.seen[0].supers[packet.GSOTCPv4].Load())
+	received := 0
+	for n := -1; n != 0; received += n {
+		n = len(b.poll())
+	}
+	lost := b.p.Counters().RxLost
+	require.NotZero(t, int(lost)+refused)
+	require.Equal(t, sent, received+int(lost)+refused)
+	again := b.ns
+	require.NoError(t, b.p.Close())
+	require.Equal(t, lost, b.p.Counters().RxLost, "the count stays")
+	require.Zero(t, again.open(Config{Name: "t0"}).Counters().RxLost, "a port counts from its beginning")
 }

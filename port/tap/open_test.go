@@ -31,6 +31,7 @@ func TestConfigFaults(t *testing.T) {
 		{"a zero byte would end the name early", Config{Name: "a\x00b"}, `tap: name "a\x00b": want it without blanks and / : %`},
 		{"queues can't be fewer than none", Config{Queues: -1}, "tap: -1 queues: want 1 to 256"},
 		{"the kernel has an array of them", Config{Queues: 257}, "tap: 257 queues: want 1 to 256"},
+		{"a group's address belongs to no interface", Config{MAC: packet.MAC{3}}, "tap: MAC address 03:00:00:00:00:00 is a group's: want one whose first byte is even, as 02:00:00:00:00:01"},
 		{"IPv4 needs 68 bytes", Config{MTU: 67}, "tap: MTU 67: want 68 to 65521"},
 		{"a frame's length has 16 bits", Config{MTU: 65522}, "tap: MTU 65522: want 68 to 65521"},
 		{
@@ -175,6 +176,12 @@ func TestKernelRefusals(t *testing.T) {
 			"open tap t0: another program, or another port of this one, has it open",
 		},
 		{
+			"another program reads a queue of several, and would get a part of the frames",
+			func(ns *namespace) { ns.hold("t0", plainTAP|unix.IFF_MULTI_QUEUE) },
+			Config{Name: "t0", Queues: 2},
+			"open tap t0: another program, or another port of this one, has it open",
+		},
+		{
 			"a device of one queue has one", func(ns *namespace) { ns.leave("t0", plainTAP) },
 			Config{Name: "t0", Queues: 2},
 			"open tap t0: it was made for one queue: ask for one, or make it anew",
@@ -220,7 +227,8 @@ func TestKernelRefusals(t *testing.T) {
 			ns := newNamespace(t)
 			row.prepare(ns)
 			before := descriptors(t)
-			for range 3 {
+			for _, offload := range []bool{false, true, false, true} {
+				row.cfg.Offload = offload
 				var p *Port
 				err := ns.try(func() (err error) { p, err = Open(row.cfg); return err })
 				require.Nil(t, p)
@@ -376,11 +384,12 @@ func TestNothingLeaks(t *testing.T) {
 	goroutines, fds := runtime.NumGoroutine(), descriptors(t)
 	for i := range 200 {
 		ns.do(func() error {
-			p, err := Open(Config{Name: fmt.Sprintf("t%d", i%3), Queues: 1 + i%2, Up: true})
+			p, err := Open(Config{Name: fmt.Sprintf("t%d", i%3), Queues: 1 + i%2, Up: true, Offload: i%4 < 2})
 			if err != nil {
 				return err
 			}
 			p.Caps()
+			p.Counters()
 			return p.Close()
 		})
 	}

@@ -4,6 +4,23 @@
 // to whoever receives them, and one super-frame stands for up to 64 KiB of TCP
 // or UDP. Without, frames are plain, and songgao/water opens the device, which knows no
 // such header.
+//
+// Each frame is a readv or a writev. io_uring, a ring for each worker and one
+// io_uring_enter for up to 16 reads (RWF_NOWAIT) or writes, saves system calls but
+// no time, and is not used. Approximate ns of the worker's CPU for each frame, medians:
+//
+//	                      60 B   1514 B   60,000 B
+//	writev                 335      345       2050
+//	io_uring, 16           305      330       2000
+//	readv, 1 waiting       735      760       2270   with the readv that finds no more
+//	io_uring, 1           1130     1115       2750
+//	readv, 32 waiting      305      320       4500   (each copied from memory, not from the cache)
+//	io_uring, 32           395      415       4700
+//
+// Many reads under way all the time, which need 64 super-frame buffers for each port,
+// had been 25 % faster than read and write for one TCP stream, at twice the time of
+// a ping. Between two kernels through an engine with one worker, a TCP stream
+// gets 0.75 to 0.85 of what a bridge passes.
 package tap
 
 import (
@@ -155,12 +172,12 @@ func (p *Port) Counters() (c Counters) {
 func (p *Port) askLost() uint64 {
 	p.linksMu.Lock()
 	defer p.linksMu.Unlock()
-	if p.links != nil {
-		if link, err := p.links.LinkByIndex(p.index); err == nil && link.Attrs().Name != "" {
-			if _, ok := link.(*netlink.Tuntap); ok {
-				p.lost = kernelDrops(link) - p.lostBefore
-			}
-		}
+	if p.links == nil {
+		return p.lost
+	}
+	// A count that is lower is another device's, which has the index now.
+	if link, err := p.links.LinkByIndex(p.index); err == nil && kernelDrops(link) >= p.lostBefore+p.lost {
+		p.lost = kernelDrops(link) - p.lostBefore
 	}
 	return p.lost
 }
