@@ -104,7 +104,7 @@ func routeConfig(m *control.Model) *route.Config {
 func routeSegment(s *control.Segment) route.Segment {
 	out := route.Segment{
 		Name: s.Name, Zone: packet.Zone(s.Zone), MTU: s.MTU, Router: s.Router, Learning: learning(&s.MACLearning),
-		FloodUnknown: s.UnknownUnicastFlooding, Suppress: s.NeighborSuppression,
+		FloodUnknown: s.UnknownUnicastFlooding, Suppress: s.NeighborSuppression, Proxied: serverAddresses(s),
 	}
 	for _, n := range s.Subnets {
 		out.Subnets = append(out.Subnets, route.Subnet{Prefix: n.Prefix, Gateway: n.Gateway})

@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/dhcp"
 	"github.com/sluice-net/sluice/flowtable"
 	"github.com/sluice-net/sluice/packet"
 	"github.com/sluice-net/sluice/route"
@@ -56,6 +57,7 @@ type Node struct {
 	frags   *flowtable.Fragments
 	engine  *dataplane.Engine
 	routes  *route.State
+	dhcp    *dhcp.State
 
 	mu       sync.Mutex     // Apply, Recheck and Close
 	model    *control.Model // in force
@@ -118,6 +120,7 @@ func New(o Options, m *control.Model) (n *Node, err error) {
 	if err != nil {
 		return n, err
 	}
+	n.dhcp = dhcp.NewState(dhcp.StateConfig{Seed: o.Seed})
 	return n, n.Apply(m)
 }
 
@@ -195,8 +198,9 @@ func (n *Node) apply(m *control.Model, open func(*control.Model) (map[string]*op
 		return err
 	}
 	forwarder, err := route.Compile(routeConfig(m), n.routes)
-	if err == nil {
-		err = n.engine.Publish(n.snapshot(m, opened, forwarder))
+	hosts, dhcpErr := dhcp.Compile(dhcpConfig(m), n.dhcp)
+	if err = errors.Join(err, dhcpErr); err == nil {
+		err = n.engine.Publish(n.snapshot(m, opened, forwarder, hosts))
 	}
 	if err != nil {
 		closeAllBut(opened, n.ports)
@@ -205,6 +209,7 @@ func (n *Node) apply(m *control.Model, open func(*control.Model) (map[string]*op
 	n.epoch++
 	n.engine.Synchronize()
 	n.routes.Adopt(forwarder)
+	n.dhcp.Adopt(hosts)
 	closeAllBut(n.ports, opened)
 	n.ports, n.model = opened, m
 	n.shown.Store(newShown(m, opened))
@@ -212,12 +217,12 @@ func (n *Node) apply(m *control.Model, open func(*control.Model) (map[string]*op
 }
 
 // snapshot puts together what the workers need of a model.
-func (n *Node) snapshot(m *control.Model, opened map[string]*openPort, f *route.Forwarder) *dataplane.Snapshot {
+func (n *Node) snapshot(m *control.Model, opened map[string]*openPort, f *route.Forwarder, hosts *dhcp.Server) *dataplane.Snapshot {
 	s := &dataplane.Snapshot{
 		Epoch: n.epoch + 1, Revision: m.Revision,
-		Stages: stages(n.routes), Deciders: deciders(f),
+		Stages: stages(n.routes), Deciders: deciders(f, hosts),
 		Refresh: []dataplane.Refresher{f.Refresher()}, RefreshNs: f.RefreshNs(),
-		Tickers: []dataplane.Ticker{f},
+		Tickers: []dataplane.Ticker{f, hosts},
 		Taps:    n.options.Taps,
 		Ports:   make([]*dataplane.PortConfig, maxPortNumber(m)+1),
 		Floods:  f.Floods(),

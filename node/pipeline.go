@@ -2,6 +2,7 @@ package node
 
 import (
 	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/dhcp"
 	"github.com/sluice-net/sluice/route"
 )
 
@@ -25,10 +26,11 @@ func stages(s *route.State) []dataplane.Stage {
 }
 
 // deciders answer for first packets, and for packets after a change.
-func deciders(f *route.Forwarder) []dataplane.Step {
+func deciders(f *route.Forwarder, hosts *dhcp.Server) []dataplane.Step {
 	return []dataplane.Step{
 		{Name: "security", Decider: f.Security()}, // may anybody here send this?
 		{Name: "guard", Decider: f.Guard()},       // may this sender send this?
+		{Name: "dhcp", Decider: hosts},            // DHCP clients, router solicitations
 		{Name: "local", Decider: f.Local()},       // ARP, ND, the router's own addresses
 		{Name: "forward", Decider: f.Forward()},   // bridge, route
 	}

@@ -44,6 +44,7 @@ const (
 	DHCPServerBlocked // to a DHCP client, from a port where no server may be
 	DHCPClientBlocked // to a DHCP server, from a port where no client may be
 	RAGuard           // RFC 6105: IPv6 router advertisement, or what may hide one
+	NoAddress         // DHCP client that no address of its port is for
 	NonIPBlocked      // not IPv4, IPv6 or ARP where nothing else may be, or IP where filters cannot read it
 
 	// Routing.
@@ -114,6 +115,7 @@ var reasons = [NumReasons]struct{ name, component, meaning string }{
 	DHCPServerBlocked:   {"DHCP_SERVER_BLOCKED", "SegmentSecurity", "to a DHCP client, from a port where no server may be"},
 	DHCPClientBlocked:   {"DHCP_CLIENT_BLOCKED", "SegmentSecurity", "to a DHCP server, from a port where no client may be"},
 	RAGuard:             {"RA_GUARD", "SegmentSecurity", "IPv6 router advertisement, or an unknown next header that may hide one (RFC 6105, RFC 7113)"},
+	NoAddress:           {"DHCP_NO_ADDRESS", "DHCP", "from a DHCP client for whose MAC address no address of the segment is bound to the port"},
 	NonIPBlocked:        {"NON_IP_BLOCKED", "SegmentSecurity", "not IPv4, IPv6, ARP or a link-local control frame; or IP in an LLC header, where filters cannot read it"},
 	NoRoute:             {"FIB_LOOKUP_FAILED", "Routing", "FIB lookup failed"},
 	TTLExceeded:         {"TTL_EXCEEDED", "Routing", "TTL or hop limit used up"},
