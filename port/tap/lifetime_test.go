@@ -220,3 +220,35 @@ func TestMode(t *testing.T) {
 		})
 	}
 }
+
+func TestNegotiate(t *testing.T) {
+	const all = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6 | unix.TUN_F_USO4 | unix.TUN_F_USO6
+	for _, row := range []struct {
+		why    string
+		known  int // features that the kernel has
+		supers bool
+		want   string
+		fails  bool
+	}{
+		{"a kernel that knows all", all, true, "csum, TSO, USO", false},
+		{"one before 6.2", all &^ (unix.TUN_F_USO4 | unix.TUN_F_USO6), true, "csum, TSO (no USO: that needs kernel 6.2)", false},
+		{"one that knows checksums", unix.TUN_F_CSUM, true, "csum (no TSO: the kernel refuses it)", false},
+		{"one that knows none", 0, true, "", true},
+		{"no room for super-frames", all, false, "csum (no TSO: the arena has no buffers for super-frames)", false},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			agreed, err := negotiate(row.supers, func(features int) error {
+				if features&^row.known != 0 {
+					return unix.EINVAL
+				}
+				return nil
+			})
+			require.Equal(t, row.want, agreed)
+			require.Equal(t, row.fails, err != nil)
+		})
+	}
+	tries := 0
+	_, err := negotiate(true, func(int) error { tries++; return unix.EBADFD })
+	require.ErrorIs(t, err, unix.EBADFD)
+	require.Equal(t, 1, tries, "a device that is gone refuses everything")
+}

@@ -116,6 +116,18 @@ func (u *user) receiveMeta() (packet.Meta, []byte) {
 	}
 }
 
+// resend sends a frame with metadata from a buffer that has so many bytes before it.
+func (u *user) resend(meta packet.Meta, f []byte, headroom int) {
+	u.t.Helper()
+	a, b := u.c.Arena(), u.c.AllocFor(len(f))
+	require.NotZero(u.t, b)
+	m := a.Meta(b)
+	*m = meta
+	m.Off = a.BufferOffset(b) + uint32(headroom)
+	copy(a.Frame(b), f)
+	require.Equal(u.t, 1, u.p.Tx(0, u.c, []packet.Index{b}))
+}
+
 func TestMetadataPasses(t *testing.T) {
 	b := newTestbed(t, Config{Offload: true}, packet.ArenaConfig{Buffers: 64, Supers: 8, Debug: true})
 	other := newTestbed(t, Config{Offload: true}, packet.ArenaConfig{Buffers: 64, Supers: 8, Debug: true})
@@ -156,17 +168,15 @@ func TestMetadataPasses(t *testing.T) {
 			require.Equal(t, want, got)
 			require.Equal(t, f, data)
 
-			k := other.c.AllocFor(len(data))
-			off := other.c.Arena().Meta(k).Off
-			*other.c.Arena().Meta(k) = got
-			other.c.Arena().Meta(k).Off = off
-			copy(other.c.Arena().Frame(k), data)
-			require.Equal(t, 1, other.p.Tx(0, other.c, []packet.Index{k}))
-			arrived := other.wire.receive()
-			require.Equal(t, f, arrived[vnet.Size:])
-			var meta packet.Meta
-			require.True(t, (*vnet.Header)(arrived).Decode(&meta, arrived[vnet.Size:]))
-			require.Equal(t, row.meta, meta)
+			// Once with a header that finds room before the frame, once without.
+			for _, headroom := range []int{packet.Headroom, vnet.Size - 1} {
+				other.resend(got, data, headroom)
+				arrived := other.wire.receive()
+				require.Equal(t, f, arrived[vnet.Size:])
+				var meta packet.Meta
+				require.True(t, (*vnet.Header)(arrived).Decode(&meta, arrived[vnet.Size:]))
+				require.Equal(t, row.meta, meta)
+			}
 		})
 	}
 	require.Zero(t, b.p.Counters().RxRefused+other.p.Counters().TxErrors)

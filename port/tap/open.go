@@ -109,6 +109,16 @@ func (p *Port) offload(a *packet.Arena) error {
 		return err
 	}
 	p.headerSize = vnet.Size
+	p.offers, err = negotiate(a == nil || a.LongestFrame() >= longestFrame, func(features int) error {
+		return unix.IoctlSetInt(p.queues[0].fd, unix.TUNSETOFFLOAD, features)
+	})
+	return err
+}
+
+// negotiate offers the kernel to take unfinished checksums, and super-frames if
+// there is room for them: all at first, then what older kernels know. It
+// returns what was agreed on.
+func negotiate(supers bool, offer func(features int) error) (agreed string, err error) {
 	const checksums = unix.TUN_F_CSUM
 	const tcp, udp = unix.TUN_F_TSO4 | unix.TUN_F_TSO6, unix.TUN_F_USO4 | unix.TUN_F_USO6
 	offers := []struct {
@@ -119,21 +129,19 @@ func (p *Port) offload(a *packet.Arena) error {
 		{checksums | tcp, "csum, TSO (no USO: that needs kernel 6.2)"},
 		{checksums, "csum (no TSO: the kernel refuses it)"},
 	}
-	if a != nil && a.LongestFrame() < longestFrame {
+	if !supers {
 		offers = offers[2:]
 		offers[0].name = "csum (no TSO: the arena has no buffers for super-frames)"
 	}
 	for _, o := range offers {
-		err = unix.IoctlSetInt(p.queues[0].fd, unix.TUNSETOFFLOAD, o.features)
-		if err == nil {
-			p.offers = o.name
-			return nil
+		if err = offer(o.features); err == nil {
+			return o.name, nil
 		}
 		if err != unix.EINVAL { // that is how it refuses what it does not know
 			break
 		}
 	}
-	return fmt.Errorf("turn offloads on: %w", explain(err))
+	return "", fmt.Errorf("turn offloads on: %w", explain(err))
 }
 
 // configure sets what cfg asks for of the interface, which is brought up last: what

@@ -5,12 +5,12 @@
 // or UDP. Without, frames are plain, and songgao/water opens the device, which knows no
 // such header.
 //
-// Each frame is a readv or a writev. io_uring, a ring for each worker and one
+// Each frame is a readv or a write. io_uring, a ring for each worker and one
 // io_uring_enter for up to 16 reads (RWF_NOWAIT) or writes, saves system calls but
 // no time, and is not used. Approximate ns of the worker's CPU for each frame, medians:
 //
 //	                      60 B   1514 B   60,000 B
-//	writev                 335      345       2050
+//	write                  310      325       2000
 //	io_uring, 16           305      330       2000
 //	readv, 1 waiting       735      760       2270   with the readv that finds no more
 //	io_uring, 1           1130     1115       2750
