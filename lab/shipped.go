@@ -1,0 +1,52 @@
+package lab
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+)
+
+//go:embed scenarios/*.yaml
+var shippedFiles embed.FS
+
+// Shipped lists the scenarios that come with the binary, by name.
+func Shipped() ([]*Scenario, error) {
+	files, err := fs.Glob(shippedFiles, "scenarios/*.yaml")
+	if err != nil {
+		return nil, err
+	}
+	var all []*Scenario
+	for _, file := range files {
+		data, err := shippedFiles.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		s, faults := Decode(file, data)
+		if err := faults.Err(); err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// read returns the bytes of a scenario, and the name of its file.
+func read(name string) (data []byte, file string, err error) {
+	data, err = os.ReadFile(name)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) || strings.ContainsAny(name, "/.") {
+		return data, name, err
+	}
+	file = "scenarios/" + name + ".yaml"
+	if data, err = shippedFiles.ReadFile(file); err == nil {
+		return data, file, nil
+	}
+	files, _ := fs.Glob(shippedFiles, "scenarios/*.yaml")
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(path.Base(f), ".yaml")
+	}
+	return nil, name, fmt.Errorf("%s is neither a file nor a scenario that comes with sluice: those are %s", name, strings.Join(files, ", "))
+}
