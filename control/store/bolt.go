@@ -17,6 +17,7 @@ import (
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sys/unix"
 )
 
 // Bolt is a Store in a file of go.etcd.io/bbolt. A transaction is on the disk
@@ -69,32 +70,64 @@ func OpenBolt(path string) (*Bolt, error) {
 }
 
 // open opens a file that exists.
-func open(path string) (*Bolt, error) {
-	b := &Bolt{}
-	var revision uint64
-	err := guarded(func() (err error) {
-		b.db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockPatience, NoStatistics: true})
-		if err != nil {
-			return explainOpen(path, err)
-		}
-		return b.db.View(func(tx *bbolt.Tx) error {
-			if err := verify(tx, path); err != nil {
-				return err
-			}
-			revision = binary.BigEndian.Uint64(tx.Bucket([]byte(metaBucket)).Get([]byte(revisionKey)))
-			return nil
-		})
-	})
+func open(path string) (b *Bolt, err error) {
+	f, err := openLocked(path)
 	if err != nil {
-		if b.db != nil && !errors.Is(err, ErrDamaged) {
-			return nil, errors.Join(err, b.db.Close())
-		}
-		// A damaged file's db may be in the middle of anything, with locks held:
-		// its Close could wait forever. The process is about to end.
 		return nil, err
 	}
-	b.feed.start(revision)
+	defer func() {
+		if err != nil {
+			_ = f.Close() // bbolt may have done it
+		}
+	}()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the state file: %w", err)
+	}
+	if err := checkPages(data); err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", path, ErrDamaged, err)
+	}
+	// The lock belongs to f, and so does bbolt's.
+	handOver := func(string, int, os.FileMode) (*os.File, error) { return f, nil }
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{OpenFile: handOver, NoStatistics: true})
+	if err != nil {
+		return nil, fmt.Errorf("open the state file %s: %w", path, err)
+	}
+	b = &Bolt{db: db}
+	err = db.View(func(tx *bbolt.Tx) error {
+		revision, err := verify(tx)
+		b.feed.start(revision)
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
+	}
 	return b, nil
+}
+
+// openLocked opens a file for this process alone. The kernel lets go of the lock
+// when the process ends, however it does.
+func openLocked(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("open the state file: %w: run as its owner, or choose another state folder (--state DIR)", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the state file: %w", err)
+	}
+	for begin := time.Now(); ; time.Sleep(lockPatience / 20) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, errors.Join(fmt.Errorf("lock the state file %s: %w", path, err), f.Close())
+		}
+		if time.Since(begin) > lockPatience {
+			err := fmt.Errorf("%s: %w by another process (fuser -v %s names it): stop that, or choose another state folder (--state DIR)", path, ErrLocked, path)
+			return nil, errors.Join(err, f.Close())
+		}
+	}
 }
 
 // create makes an empty store under the path, complete or not at all: bbolt
@@ -148,26 +181,11 @@ func syncDir(dir string) error {
 func explainDir(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w: run as the directory's owner, or choose another with --state", err)
+		return fmt.Errorf("%w: run as the folder's owner, or choose another (--state DIR)", err)
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: make the directory first", err)
+		return fmt.Errorf("%w: make the folder first", err)
 	}
 	return err
-}
-
-func explainOpen(path string, err error) error {
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return fmt.Errorf("%s: %w by another process (fuser -v %s names it): stop that, or choose another state directory", path, ErrLocked, path)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("open the state file: %w: run as its owner, or choose another state directory", err)
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return fmt.Errorf("%s: %w: %w", path, ErrDamaged, err)
-	}
-	if _, isPath := errors.AsType[*fs.PathError](err); isPath {
-		return fmt.Errorf("open the state file: %w", err)
-	}
-	return fmt.Errorf("%s: %w: %w", path, ErrDamaged, err)
 }
 
 // Load implements Store.
