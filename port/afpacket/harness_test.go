@@ -220,3 +220,5 @@ func dial(t testing.TB, ns *netnstest.NS, address string) net.Conn {
 	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
 	return c
 }
+
+func text(f []byte) string { return frametext.Format(f) }

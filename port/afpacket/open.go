@@ -233,7 +233,8 @@ func (p *Port) Close() error {
 	if p.closed.Swap(true) {
 		return nil
 	}
-	p.ended.CompareAndSwap(0, uint32(closedHere))
+	gone := p.queues[0].fd >= 0 && p.gone()
+	p.end(closedHere)
 	var errs []error
 	for i := range p.queues {
 		if fd := p.queues[i].fd; fd >= 0 {
@@ -241,7 +242,7 @@ func (p *Port) Close() error {
 		}
 	}
 	if p.shield != nil {
-		errs = append(errs, p.shield.close())
+		errs = append(errs, p.shield.close(gone))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close afpacket %s: %w", p.name, err)

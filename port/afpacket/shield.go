@@ -23,7 +23,6 @@ import (
 type shield struct {
 	netNS  string
 	index  int
-	name   string
 	tcx    link.Link             // nil: the filter is there in its place
 	filter *netlink.BpfFilter    // nil: the link is
 	qdisc  *netlink.GenericQdisc // the filter's, if it is not somebody else's
@@ -43,10 +42,9 @@ const (
 
 // newShield begins with IPv6, while the device may still be down.
 func newShield(netNS string, info netdev.Info) (*shield, error) {
-	s := &shield{netNS: netNS, index: info.Index, name: info.Name}
-	s.ipv6 = s.disableIPv6()
+	s := &shield{netNS: netNS, index: info.Index, ipv6: disableIPv6(netNS, info.Name)}
 	if err := s.attach(); err != nil {
-		return nil, errors.Join(err, s.close())
+		return nil, errors.Join(err, s.close(false))
 	}
 	return s, nil
 }
@@ -55,6 +53,17 @@ func newShield(netNS string, info netdev.Info) (*shield, error) {
 // the process, whatever ends it. A filter of clsact stays until it is removed
 // or the device is; whoever opens the device next replaces it.
 func (s *shield) attach() error {
+	return s.load(func(prog *ebpf.Program) (err error) {
+		s.tcx, err = link.AttachTCX(link.TCXOptions{Interface: s.index, Program: prog, Attach: ebpf.AttachTCXIngress, Anchor: link.Head()})
+		if errors.Is(err, ebpf.ErrNotSupported) {
+			return s.attachFilter(prog)
+		}
+		return err
+	})
+}
+
+// load makes the program and has it attached by f in the device's namespace.
+func (s *shield) load(f func(*ebpf.Program) error) error {
 	return netdev.In(s.netNS, func() error {
 		prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 			Name: "sluice_drop", Type: ebpf.SchedCLS, License: "Dual MIT/GPL",
@@ -64,11 +73,7 @@ func (s *shield) attach() error {
 			return explainBPF(err)
 		}
 		defer prog.Close() // what it is attached to holds it
-		s.tcx, err = link.AttachTCX(link.TCXOptions{Interface: s.index, Program: prog, Attach: ebpf.AttachTCXIngress, Anchor: link.Head()})
-		if errors.Is(err, ebpf.ErrNotSupported) {
-			err = s.attachFilter(prog)
-		}
-		return explainBPF(err)
+		return explainBPF(f(prog))
 	})
 }
 
@@ -106,64 +111,73 @@ func (s *shield) attachFilter(prog *ebpf.Program) error {
 	return nil
 }
 
-func (s *shield) ipv6Path() string { return "net/ipv6/conf/" + s.name + "/disable_ipv6" }
+func ipv6Path(device string) string { return "net/ipv6/conf/" + device + "/disable_ipv6" }
 
-func (s *shield) disableIPv6() ipv6State {
-	value, err := netdev.Sysctl(s.netNS, s.ipv6Path())
+// disableIPv6 takes effect at once, also while the device is down.
+func disableIPv6(netNS, device string) ipv6State {
+	value, err := netdev.Sysctl(netNS, ipv6Path(device))
 	switch {
 	case errors.Is(err, os.ErrNotExist), err == nil && value != "0":
 		return ipv6Absent
-	case err != nil || netdev.SetSysctl(s.netNS, s.ipv6Path(), "1") != nil:
+	case err != nil || netdev.SetSysctl(netNS, ipv6Path(device), "1") != nil:
 		return ipv6Left
 	default:
 		return ipv6Disabled
 	}
 }
 
-// close gives the device back to the host. That it is gone, alone or with its
-// namespace, is no error.
-func (s *shield) close() error {
+// close gives the device back to the host as it was. gone says that there is
+// none any more; another may have its name and number by now. A second close does nothing.
+func (s *shield) close(gone bool) error {
 	var errs []error
 	if s.tcx != nil {
 		errs = append(errs, s.tcx.Close())
 	}
-	if s.filter == nil && s.qdisc == nil && s.ipv6 != ipv6Disabled {
-		return errors.Join(errs...)
+	if !gone && (s.filter != nil || s.ipv6 == ipv6Disabled) {
+		errs = append(errs, netdev.In(s.netNS, s.restore))
 	}
-	err := netdev.In(s.netNS, func() error {
-		// The name may be another device's by now.
-		if info, err := netdev.Link("", s.name); err != nil || info.Index != s.index {
-			return nil
-		}
-		return errors.Join(s.removeFilter(), s.restoreIPv6())
-	})
-	if err != nil && !errors.Is(err, netdev.ErrNoNamespace) {
-		errs = append(errs, err)
-	}
+	s.tcx, s.filter, s.ipv6 = nil, nil, ipv6Absent
 	return errors.Join(errs...)
 }
 
-// removeFilter is for the thread in the device's namespace, as is the next.
-func (s *shield) removeFilter() error {
-	if s.filter == nil && s.qdisc == nil {
-		return nil
-	}
+// restore is for the thread in the device's namespace.
+func (s *shield) restore() error {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("open rtnetlink: %w", err)
 	}
 	defer h.Close()
-	if s.qdisc != nil {
-		return h.QdiscDel(s.qdisc) // the filter goes with it
+	l, err := h.LinkByIndex(s.index)
+	if err != nil {
+		return nil // it has just gone
 	}
-	return h.FilterDel(s.filter)
+	var errs []error
+	if s.filter != nil {
+		errs = append(errs, s.removeFilter(h, l))
+	}
+	if s.ipv6 == ipv6Disabled {
+		errs = append(errs, netdev.SetSysctl("", ipv6Path(l.Attrs().Name), "0"))
+	}
+	return errors.Join(errs...)
 }
 
-func (s *shield) restoreIPv6() error {
-	if s.ipv6 != ipv6Disabled {
+// removeFilter leaves the qdisc if it is not the shield's, or others use it too.
+func (s *shield) removeFilter(h *netlink.Handle, l netlink.Link) error {
+	if err := h.FilterDel(s.filter); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("remove the filter at ingress: %w", err) // not so if somebody else has done it
+	}
+	if s.qdisc == nil {
 		return nil
 	}
-	return netdev.SetSysctl("", s.ipv6Path(), "0")
+	for _, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
+		if others, err := h.FilterList(l, parent); err != nil || len(others) > 0 {
+			return nil
+		}
+	}
+	if err := h.QdiscDel(s.qdisc); err != nil {
+		return fmt.Errorf("remove qdisc clsact: %w", err)
+	}
+	return nil
 }
 
 // String is the shield's part of Mode.
