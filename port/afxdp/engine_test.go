@@ -125,3 +125,38 @@ func TestEngineSwitches(t *testing.T) {
 		})
 	}
 }
+
+// TestDeviceReturnsUnderTraffic takes a device away while frames pass to it from
+// another, and has it come back, as often as a pod that restarts.
+func TestDeviceReturnsUnderTraffic(t *testing.T) {
+	arena := newArena(t, packet.ArenaConfig{Buffers: 4096, Debug: true})
+	umem := NewUMEM(arena)
+	host := netnstest.New(t)
+	a, b := wire(t, host, "p1", netnstest.VethOptions{}), wire(t, host, "p2", netnstest.VethOptions{})
+	cfg := Config{Arena: arena, UMEM: umem, Ring: 256, Offload: true}
+	one := a.open(t, cfg)
+	r := a.tester(t)
+	f := frame(t, "udp 10.0.0.1:9 > 10.0.0.2:53 len 99")
+	for range 3 {
+		two := b.open(t, cfg)
+		panel := connect(t, arena, 2, one, two)
+		s := b.tester(t)
+		r.send(f)
+		require.Equal(t, f, s.receive())
+		host.Delete("p2")
+		for n := 0; panel.PortCounters(1).Drops[packet.PortDown] < 10; n++ {
+			r.send(f)
+			if n%64 == 0 {
+				time.Sleep(time.Millisecond) // lets the workers have the processor
+			}
+			require.Less(t, n, 1_000_000, "no frame was dropped: %+v", panel.PortCounters(1).Drops)
+		}
+		require.Error(t, two.Err())
+		require.Equal(t, -1, two.FD(0))
+		require.NoError(t, one.Err())
+		panel.Stop()
+		require.Zero(t, panel.Ledger().Unexplained)
+		require.NoError(t, two.Close())
+		netnstest.Veth(t, b.pod, "eth0", host, "p2", netnstest.VethOptions{})
+	}
+}
