@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -120,10 +121,10 @@ func (b *bed) start(ctx context.Context, w *way) error {
 	b.undo = append(b.undo, func() error { return os.RemoveAll(dir) })
 	var config strings.Builder
 	config.WriteString("apiVersion: sluice.dev/v1\nkind: Segment\nmetadata: {name: bench}\nspec: {subnets: [{cidr: 10.9.0.0/24, gateway: 10.9.0.254}]}\n")
-	for i, pod := range w.pods {
+	for i := range max(w.ports, len(w.pods)) {
 		device := fmt.Sprintf("{type: %s, name: p%d}", w.device, i)
 		if w.device == "tap" {
-			device = fmt.Sprintf("{type: tap, name: eth0, netns: %s}", pod)
+			device = fmt.Sprintf("{type: tap, name: eth0, netns: %s}", w.pods[i])
 		}
 		fmt.Fprintf(&config, "---\napiVersion: sluice.dev/v1\nkind: Port\nmetadata: {name: pod-%d}\nspec: {segment: bench, device: %s}\n", i, device)
 	}
@@ -138,10 +139,11 @@ func (b *bed) start(ctx context.Context, w *way) error {
 		return err
 	}
 	w.daemon = c.Process.Pid // ip netns exec becomes the program
-	b.undo = append(b.undo, func() error {
+	w.stop = sync.OnceValue(func() error {
 		_ = c.Process.Signal(syscall.SIGTERM)
 		return c.Wait()
 	})
+	b.undo = append(b.undo, w.stop)
 	if w.device != "tap" {
 		return nil
 	}

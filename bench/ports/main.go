@@ -70,5 +70,13 @@ func run(ctx context.Context, args []string) (err error) {
 		}
 	}
 	results.print(os.Stdout, ways, *rounds, *seconds)
-	return nil
+	if *only != "" {
+		return nil
+	}
+	fmt.Fprintln(os.Stderr, "the daemon by itself")
+	f, err := b.measureDaemon(ctx, *rounds)
+	if err == nil {
+		f.print(os.Stdout)
+	}
+	return err
 }

@@ -14,6 +14,8 @@ type way struct {
 	pods   [2]string // namespaces
 	node   string    // namespace of the bridge or the daemon
 	daemon int       // process; 0 for the kernel's own ways
+	ports  int       // of the daemon; 0 is one for each pod
+	stop   func() error
 }
 
 // baseline is the way that the others are compared with.
