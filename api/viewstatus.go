@@ -17,6 +17,9 @@ type Status struct {
 	LastError   string    `json:"lastError,omitempty"`
 	LastErrorAt time.Time `json:"lastErrorAt,omitzero"`
 
+	// Takeovers are the devices that the host uses itself.
+	Takeovers []TakeoverStatus `json:"takeovers,omitempty"`
+
 	Ports    PortCount     `json:"ports"`
 	Sessions SessionCount  `json:"sessions"`
 	Memory   MemoryStatus  `json:"memory"`

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/node"
 	"github.com/sluice-net/sluice/node/daemon"
@@ -55,17 +56,20 @@ daemon at a time.`,
 			if memoryForState {
 				c.State = ""
 			}
-			c.Stdin = cmd.InOrStdin()
+			c.Stdin, c.Version = cmd.InOrStdin(), buildVersion().Version
 			return runDaemon(cmd.Context(), c)
 		},
 	}
 	f := cmd.Flags()
+	f.StringVar(&c.API, "api", api.DefaultAPI, "where questions are answered: unix:PATH; empty: nowhere")
 	f.StringArrayVar(&c.Paths, "config", nil, "configuration: a file, a folder, or - for standard input; may be repeated")
 	f.StringVar(&c.State, "state", cmp.Or(os.Getenv("STATE_DIRECTORY"), defaultState), "folder of what has to survive the daemon; made if need be")
 	f.BoolVar(&memoryForState, "ephemeral", false, "keep no state: everything is allocated anew at the next start")
 	f.StringVar(&workers, "workers", "", "number of workers, 1 to 256, or auto: one less than there are CPUs; default: the NodeConfig's")
 	f.IntVar(&c.Buffers, "buffers", 0, "packet buffers of 2 KiB; default by ports and memory, at least 16384")
 	f.IntVar(&c.Supers, "super-buffers", 0, "buffers of 68 KiB for super-frames; default by ports and memory, at least 256")
+	f.StringArrayVar(&c.Takeover, "takeover", nil, "DEV or NETNS/DEV: a device that may be taken although the host uses it itself; may be repeated")
+	f.DurationVar(&c.TakeoverTimeout, "takeover-timeout", daemon.DefaultTakeoverTimeout, "how long a taken device waits for sluice takeover confirm before it is given back")
 	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&format, "log-format", "text", "text or json")
 	return cmd

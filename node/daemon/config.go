@@ -10,9 +10,9 @@ import (
 	"os"
 	"time"
 
+	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/dataplane"
-	"github.com/sluice-net/sluice/node/devices"
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -37,6 +37,16 @@ type Config struct {
 	// Seed of hashes; 0: a random one, as a live switch should have.
 	Seed uint64
 
+	// API is where questions are answered, unix:PATH; empty: nowhere.
+	API     string
+	Version string // what it says that it is
+
+	// Takeover names devices, DEV or NETNS/DEV, that may be taken although the host
+	// uses them itself. They are given back unless that is confirmed within
+	// TakeoverTimeout; 0 is DefaultTakeoverTimeout.
+	Takeover        []string
+	TakeoverTimeout time.Duration
+
 	// Open opens a port's device; nil opens devices of the host.
 	Open func(*packet.Arena, *control.Port) (dataplane.Port, error)
 
@@ -54,6 +64,10 @@ type Config struct {
 	Getenv func(string) string
 }
 
+// DefaultTakeoverTimeout is enough to find out that one can still reach the
+// machine, and to say so.
+const DefaultTakeoverTimeout = 2 * time.Minute
+
 // DefaultDrainTimeout is well below the 90 s after which systemd kills.
 const DefaultDrainTimeout = 10 * time.Second
 
@@ -70,8 +84,8 @@ func (c Config) withDefaults() Config {
 	if c.Getenv == nil {
 		c.Getenv = os.Getenv
 	}
-	if c.Open == nil {
-		c.Open = (&devices.Opener{}).Open
+	if c.TakeoverTimeout == 0 {
+		c.TakeoverTimeout = DefaultTakeoverTimeout
 	}
 	return c
 }
@@ -87,6 +101,14 @@ func (c Config) validate() error {
 	}
 	if c.Supers < 0 || c.Supers > maxSupers {
 		fault("super-frame buffers: %d is not between 1 and %d", c.Supers, maxSupers)
+	}
+	if c.TakeoverTimeout < time.Second {
+		fault("takeover timeout: %v is too short for anybody to confirm: want a second at least", c.TakeoverTimeout)
+	}
+	if c.API != "" {
+		if _, err := api.SocketPath(c.API); err != nil {
+			faults = append(faults, err)
+		}
 	}
 	return errors.Join(faults...)
 }

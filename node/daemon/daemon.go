@@ -38,7 +38,9 @@ type Daemon struct {
 	node    *node.Node
 	follow  *follower // nil if there is nothing to follow
 	attend  *attendant
-	stdin   []byte // what was read of "-"
+	trials  *takeovers
+	answers *answerer // nil without an API
+	stdin   []byte    // what was read of "-"
 	started time.Time
 
 	// What is in force; Run's goroutine only.
@@ -47,6 +49,7 @@ type Daemon struct {
 
 	mu     sync.Mutex
 	status Status
+	given  []*control.Object // in force
 }
 
 // closingStore is a store that is the daemon's own.
@@ -82,6 +85,9 @@ func (d *Daemon) start() (err error) {
 		return err
 	}
 	d.phases.done("open the state")
+	if d.answers, err = listen(d.config.API); err != nil {
+		return err
+	}
 	if err := d.readStdin(); err != nil {
 		return err
 	}
@@ -89,7 +95,7 @@ func (d *Daemon) start() (err error) {
 	if err := d.startFollowing(); err != nil {
 		d.log.Warn("changes of the configuration are not noticed", "error", err)
 	}
-	m, err := d.compile()
+	m, objects, err := d.compile()
 	if err != nil {
 		return err
 	}
@@ -97,12 +103,14 @@ func (d *Daemon) start() (err error) {
 	if err := d.makeNode(m); err != nil {
 		return err
 	}
+	d.model = m
 	if err := d.node.Start(dataplane.DefaultIdle); err != nil {
 		return err
 	}
 	d.attend = newAttendant(d.log)
 	d.phases.done("start the workers")
-	d.ready()
+	d.ready(objects)
+	d.answers.serve(d)
 	return nil
 }
 
@@ -110,7 +118,8 @@ func (d *Daemon) start() (err error) {
 func (d *Daemon) openState() (err error) {
 	if d.config.State == "" {
 		d.store = store.NewMemory()
-		return nil
+		d.trials, err = newTakeovers(d.config.Takeover, d.config.TakeoverTimeout, d.store, d.log)
+		return err
 	}
 	if d.lock, err = lockState(d.config.State); err != nil {
 		return err
@@ -120,7 +129,10 @@ func (d *Daemon) openState() (err error) {
 		return err
 	}
 	d.store = bolt
-	d.state, err = store.LoadState(d.store)
+	if d.state, err = store.LoadState(d.store); err != nil {
+		return err
+	}
+	d.trials, err = newTakeovers(d.config.Takeover, d.config.TakeoverTimeout, d.store, d.log)
 	return err
 }
 
@@ -145,14 +157,17 @@ func (d *Daemon) makeNode(m *control.Model) (err error) {
 	if err := d.save(m); err != nil {
 		return err
 	}
-	d.node, err = node.New(node.Options{
+	o := node.Options{
 		Workers: asked, Seed: seed, Buffers: memory.Buffers, Supers: memory.Supers,
-		Open: d.config.Open, Devices: devices.Types(), Tolerant: true,
-	}, m)
-	if err != nil {
+		Open: d.config.Open, Tolerant: true,
+	}
+	if o.Open == nil {
+		opener := &devices.Opener{Permit: d.trials.permit}
+		o.Open, o.Devices = d.trials.opening(opener.Open), devices.Types()
+	}
+	if d.node, err = node.New(o, m); err != nil {
 		return errors.Join(err, d.restore(was))
 	}
-	d.model = m
 	n := d.node.Engine().Workers()
 	tuneRuntime(n, available, d.config.Getenv)
 	d.phases.done("make the node")
@@ -162,12 +177,12 @@ func (d *Daemon) makeNode(m *control.Model) (err error) {
 }
 
 // ready says that frames pass.
-func (d *Daemon) ready() {
+func (d *Daemon) ready(objects []*control.Object) {
 	took := time.Since(d.started)
 	d.mu.Lock()
 	d.status.Started, d.status.Ready = d.started, true
 	d.mu.Unlock()
-	d.inForce()
+	d.inForce(objects)
 	if len(d.config.Paths) == 0 {
 		d.log.Warn("no configuration was given (--config): the node has no ports")
 	}
@@ -189,6 +204,9 @@ func (d *Daemon) loop(ctx context.Context) {
 	defer round.Stop()
 	for {
 		select {
+		case <-d.trials.over():
+			d.giveBack()
+			d.notify.tell(d.statusLine())
 		case <-ctx.Done():
 			d.log.Info("ending", "why", context.Cause(ctx))
 			return
@@ -213,6 +231,9 @@ func (d *Daemon) loop(ctx context.Context) {
 // devices are closed. It is cut short by a second signal or by the time.
 func (d *Daemon) end() error {
 	d.notify.tell("STOPPING=1", status("ending"))
+	d.mu.Lock()
+	d.status.Ready = false
+	d.mu.Unlock()
 	begin := time.Now()
 	closed := make(chan error, 1)
 	go func() { closed <- d.close() }()
@@ -239,6 +260,7 @@ func (d *Daemon) end() error {
 // there are passed over.
 func (d *Daemon) close() error {
 	var errs []error
+	errs = append(errs, d.answers.close())
 	if d.follow != nil {
 		d.follow.stop()
 	}

@@ -14,28 +14,28 @@ import (
 // compile reads the configuration as it is now and resolves it with what was
 // chosen before. The model's revision is the one in force if it changes
 // nothing, else the next.
-func (d *Daemon) compile() (*control.Model, error) {
+func (d *Daemon) compile() (*control.Model, []*control.Object, error) {
 	objects, faults := control.Load(d.config.Paths, bytes.NewReader(d.stdin), control.Options{})
 	if err := faults.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	m, faults := control.Compile(control.Input{
 		Objects: objects, Revision: d.state.Revision + 1, Previous: &d.state.Allocations, Now: time.Now().UnixNano(),
 	})
 	if err := faults.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if m.Digest == d.state.Digest {
 		m.Revision = d.state.Revision
 	}
-	return m, nil
+	return m, objects, nil
 }
 
 // reload puts the configuration as it is now in force. If it can't be, all stays
 // as it was, and the log and the status say so.
 func (d *Daemon) reload(why string) {
 	begin := time.Now()
-	changed, err := d.replace()
+	objects, err := d.replace()
 	d.setLastError(err)
 	took := slog.Duration("took", time.Since(begin).Round(100*time.Microsecond))
 	switch {
@@ -43,29 +43,29 @@ func (d *Daemon) reload(why string) {
 		d.logFaults(err)
 		d.log.Error("the configuration was not reloaded; the one before stays in force",
 			"why", why, "revision", d.state.Revision, took)
-	case changed:
-		d.inForce()
+	case objects != nil:
+		d.inForce(objects)
 		d.log.Info("the configuration was reloaded", "why", why, took)
 	default:
 		d.log.Info("the configuration was read again and is unchanged", "why", why, "revision", d.state.Revision, took)
 	}
 }
 
-// replace is reload's work. It reports whether anything is new.
-func (d *Daemon) replace() (changed bool, err error) {
-	m, err := d.compile()
+// replace is reload's work. It returns the objects if they are something new.
+func (d *Daemon) replace() ([]*control.Object, error) {
+	m, objects, err := d.compile()
 	if err != nil || m.Digest == d.state.Digest {
-		return false, err
+		return nil, err
 	}
 	was := d.state
 	if err := d.save(m); err != nil {
-		return false, err
+		return nil, err
 	}
 	if err := d.node.Apply(m); err != nil {
-		return false, errors.Join(err, d.restore(was))
+		return nil, errors.Join(err, d.restore(was))
 	}
 	d.model = m
-	return true, nil
+	return append([]*control.Object{}, objects...), nil
 }
 
 // save makes a model's choices survive, before it is in force.
@@ -89,10 +89,10 @@ func (d *Daemon) restore(was store.State) error {
 }
 
 // inForce says what came into force.
-func (d *Daemon) inForce() {
+func (d *Daemon) inForce(objects []*control.Object) {
 	d.attend.attend(d.model)
 	d.mu.Lock()
-	d.status.Revision, d.status.Digest = d.model.Revision, d.model.Digest
+	d.status.Revision, d.given = d.model.Revision, objects
 	d.mu.Unlock()
 	for _, c := range d.node.Devices() {
 		if c.Err != nil {

@@ -2,12 +2,15 @@ package daemon
 
 import (
 	"time"
+
+	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/control/server"
+	"github.com/sluice-net/sluice/node"
 )
 
-// Status is how a daemon does.
+// Status is what a daemon knows of how it does, beyond what its node does.
 type Status struct {
 	Revision uint64 // number of the configuration in force
-	Digest   string // of its Model
 	Started  time.Time
 	Ready    bool // frames pass
 
@@ -41,3 +44,33 @@ func (d *Daemon) statusLine() string {
 	}
 	return status("revision %d in force, %d ports", s.Revision, len(d.model.Ports))
 }
+
+// source is what the API shows: the node, and what the daemon knows about it.
+type source struct {
+	*node.Node
+	d *Daemon
+}
+
+var _ server.Source = source{}
+
+// Status implements server.Source.
+func (s source) Status() api.Status {
+	st, own := s.Node.Status(), s.d.Status()
+	st.Version, st.Started, st.Uptime, st.Ready = s.d.config.Version, own.Started, time.Since(own.Started).Seconds(), own.Ready
+	st.LastError, st.LastErrorAt = own.LastError, own.LastErrorAt
+	st.Takeovers = s.d.trials.status()
+	return st
+}
+
+// Config implements server.Source.
+func (s source) Config() (revision uint64, objects []any) {
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	for _, o := range s.d.given {
+		objects = append(objects, o.Value)
+	}
+	return s.d.status.Revision, objects
+}
+
+// ConfirmTakeover implements server.Source.
+func (s source) ConfirmTakeover() error { return s.d.trials.confirm(time.Now()) }
