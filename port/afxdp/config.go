@@ -32,8 +32,8 @@ type Config struct {
 	AllowFallback bool
 
 	// Ring is the number of entries of each ring, a power of two from 64 to 16384;
-	// default 1024. A queue keeps as many buffers for reception, but not more than
-	// an eighth of the arena.
+	// default 2048. A queue keeps as many buffers of the arena for reception, but
+	// not more than an eighth of it, and all queues leave it a quarter.
 	Ring int
 
 	// Arena has the frames. Ports of one arena should share a UMEM; nil makes
@@ -43,8 +43,10 @@ type Config struct {
 }
 
 const (
-	maxQueues   = 64
-	defaultRing = 1024
+	maxQueues = 64
+	// What waits while the worker does not run: on two busy cores a TCP stream of
+	// 3.6 Gbit/s lost 19,000 frames in 3 s with 1024, 350 with 2048, none with 4096.
+	defaultRing = 2048
 	minRing     = 64
 	maxRing     = 16384
 )

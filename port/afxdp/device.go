@@ -144,7 +144,10 @@ func (d *device) restore() error {
 	if d.ctl >= 0 {
 		if _, _, there := d.state(); there {
 			if d.quieted {
-				errs = append(errs, netdev.SetSysctl(d.netNS, d.ipv6Setting(), "0"))
+				// Of a namespace without a name any more nobody can be left to care.
+				if err := netdev.SetSysctl(d.netNS, d.ipv6Setting(), "0"); !errors.Is(err, netdev.ErrNoNamespace) {
+					errs = append(errs, err)
+				}
 			}
 			if d.keepTags {
 				errs = append(errs, takeVLANTags(d.ctl, d.info.Name))

@@ -107,7 +107,7 @@ func (p *Port) addQueue(cfg Config, q int, tryZeroCopy bool) error {
 	}
 	buffers := cfg.Arena.Config().Buffers
 	w := &queue{
-		socket: s, base: cfg.Arena.Base(), level: uint32(min(cfg.Ring, max(buffers/8, 1))),
+		socket: s, base: cfg.Arena.Base(), level: level(cfg.Arena, cfg.Ring),
 		receiving: newHoldings(buffers), sending: newHoldings(buffers),
 	}
 	p.queues = append(p.queues, w)
@@ -124,12 +124,23 @@ func (p *Port) addQueue(cfg Config, q int, tryZeroCopy bool) error {
 	w.refill(cache)
 	cache.Flush()
 	if w.receiving.n == 0 {
-		return fmt.Errorf("queue %d finds no buffer to receive into: give the arena more than its %d", q, buffers)
+		return fmt.Errorf("queue %d finds too few buffers to receive into: give the arena more than its %d, some %d for each queue of this kind of port", q, buffers, cfg.Ring)
 	}
 	if err := p.redirect.sockets.Put(uint32(q), uint32(s.fd)); err != nil {
 		return fmt.Errorf("give queue %d to the program: %w", q, err)
 	}
 	return nil
+}
+
+// level is how many buffers a further queue may keep for reception: 0 if too few
+// are left, or else it would stall the ports that are there.
+func level(a *packet.Arena, ring int) uint32 {
+	buffers := a.Config().Buffers
+	n := min(ring, buffers/8, buffers/4*3-a.InUse())
+	if n < min(minRing, buffers/8) {
+		return 0
+	}
+	return uint32(n)
 }
 
 // sendBuffer is about what the kernel counts for a frame that is on its way.

@@ -2,6 +2,7 @@ package afxdp
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -96,6 +97,35 @@ func TestWhatKeepsADeviceFromBeingOpened(t *testing.T) {
 			t.Log(err)
 		})
 	}
+}
+
+// TestQueuesShareTheArena opens ports until no buffers are left for another.
+func TestQueuesShareTheArena(t *testing.T) {
+	arena := newArena(t, packet.ArenaConfig{Buffers: 512, Debug: true})
+	rows := []struct {
+		why   string
+		taken int // before, by somebody else
+		want  uint32
+	}{
+		{"an eighth is the most", 0, 64},
+		{"three quarters may be taken", 384 - 64, 64},
+		{"what is left is too little to work with", 384 - 63, 0},
+		{"nothing is left", 512, 0},
+	}
+	for _, row := range rows {
+		cache, taken := arena.NewCache(), make([]packet.Index, row.taken)
+		require.Equal(t, row.taken, cache.AllocN(taken))
+		require.Equal(t, row.want, level(arena, defaultRing), row.why)
+		cache.FreeN(taken)
+	}
+	host := netnstest.New(t)
+	for n := range 6 {
+		name := fmt.Sprintf("p%d", n)
+		wire(t, host, name, netnstest.VethOptions{}).open(t, Config{Arena: arena})
+	}
+	wire(t, host, "p6", netnstest.VethOptions{})
+	_, err := Open(Config{Name: "p6", NetNS: host.Name, Arena: arena})
+	require.ErrorContains(t, err, "give the arena more than its 512")
 }
 
 // TestFallback opens a device whose driver has no native XDP.
