@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/api"
 )
 
 // Modes of what Listen makes: who may list the directory is everybody, who may
@@ -30,6 +32,9 @@ const (
 // on PATH.lock, which stays, keeps two daemons that start at once from taking each other's
 // socket for a dead one's.
 func Listen(path string) (net.Listener, error) {
+	if _, err := api.SocketPath("unix:" + path); err != nil {
+		return nil, err
+	}
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, directoryMode); err != nil {
 		return nil, fmt.Errorf("the directory of the API's socket: %w: make it, or name another socket (--api)", err)
@@ -78,8 +83,8 @@ func listenLocked(path, dir string) (*listener, error) {
 	name := filepath.Join(private, "s")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
 	if err != nil {
-		if errors.Is(err, syscall.EINVAL) {
-			err = fmt.Errorf("%w: its path is too long; choose a shorter one (--api)", err)
+		if errors.Is(err, syscall.EINVAL) { // the path fits, and this one is a little longer
+			err = fmt.Errorf("%w: the path of its directory is too long; choose a shorter one (--api)", err)
 		}
 		return nil, fmt.Errorf("the API's socket: %w", err)
 	}

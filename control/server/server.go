@@ -117,7 +117,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ErrorLog:       slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- h.Serve(l) }()
+	go func() { failed <- h.Serve(l); close(failed) }()
 	var err error
 	select {
 	case err = <-failed:
@@ -130,6 +130,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		}
 	}
 	_ = h.Close() // whatever is left is cut off: there is nothing to be done about an error
+	<-failed      // the listener is closed then
 	s.answers.Wait()
 	return err
 }
