@@ -18,6 +18,8 @@ type device struct {
 	// In use, not what the device could have; txQueues is 0 if not known.
 	rxQueues, txQueues int
 
+	xdp netdev.XDP // what the driver says; nothing before Linux 6.3
+
 	ctl     int // socket in the device's namespace, for what is asked by name; -1 is none
 	promisc int // packet socket that holds the device promiscuous; -1 is none
 
@@ -43,11 +45,13 @@ func prepare(cfg Config) (d *device, err error) {
 	if err = netdev.In(cfg.NetNS, d.openSockets); err != nil {
 		return d, err
 	}
-	d.rxQueues, d.txQueues, err = queuesOf(d.ctl, cfg.Name)
-	if err != nil || d.rxQueues == 0 {
-		// It has no such setting: then what it was made with is in use.
-		d.rxQueues, d.txQueues, err = max(d.info.RxQueues, 1), max(d.info.TxQueues, 1), nil
+	// Without such a setting all that it was made with are in use.
+	d.rxQueues, d.txQueues = max(d.info.RxQueues, 1), max(d.info.TxQueues, 1)
+	if c, err := netdev.DeviceChannels(cfg.NetNS, cfg.Name); err == nil && c.RxQueues() > 0 {
+		d.rxQueues, d.txQueues = c.RxQueues(), c.Tx+c.Combined
 	}
+	// Without an answer nothing is expected of the driver: copy mode works with any.
+	d.xdp, _ = netdev.XDPFeatures(cfg.NetNS, cfg.Name)
 	if err = d.checkQueues(cfg.Queues); err != nil {
 		return d, err
 	}
@@ -61,7 +65,7 @@ func prepare(cfg Config) (d *device, err error) {
 	if !d.veth() {
 		// A NIC that takes tags off keeps them where a program can't get them,
 		// but for a few drivers.
-		d.keepTags = keepVLANTags(d.ctl, cfg.Name)
+		d.keepTags = d.setTaking(false)
 	}
 	if !d.info.Up {
 		if err = netdev.SetUp(cfg.NetNS, cfg.Name, true); err != nil {
@@ -122,6 +126,16 @@ func (d *device) programNote() string {
 	return fmt.Sprintf(" (number %d)", now.XDP)
 }
 
+// setTaking has the device take VLAN tags off received frames or not, and reports
+// whether that was a change. One without the feature leaves them anyway.
+func (d *device) setTaking(on bool) (changed bool) {
+	f, err := netdev.DeviceFeatures(d.netNS, d.info.Name)
+	if err != nil || f.Active("rxvlan") == on {
+		return false
+	}
+	return netdev.SetFeatures(d.netNS, d.info.Name, map[string]bool{"rxvlan": on}) == nil
+}
+
 func (d *device) ipv6Setting() string {
 	return "net/ipv6/conf/" + d.info.Name + "/disable_ipv6"
 }
@@ -150,7 +164,7 @@ func (d *device) restore() error {
 				}
 			}
 			if d.keepTags {
-				errs = append(errs, takeVLANTags(d.ctl, d.info.Name))
+				d.setTaking(true)
 			}
 		}
 		errs = append(errs, unix.Close(d.ctl))

@@ -45,8 +45,7 @@ func open(cfg Config) (*Port, error) {
 			return err
 		}
 		for q := range cfg.Queues {
-			// A veth has no memory that a device could write to.
-			if err := p.addQueue(cfg, q, !generic && !d.veth()); err != nil {
+			if err := p.addQueue(cfg, q, d.xdp.ZeroCopy && !generic); err != nil {
 				return err
 			}
 		}
@@ -62,9 +61,8 @@ func open(cfg Config) (*Port, error) {
 	if d.txQueues > 0 {
 		p.txs = uint32(min(cfg.Queues, d.txQueues))
 	}
-	// Zero-copy drivers have to know the metadata, and don't say whether they do
-	// but by netlink; without it the checksums are finished in software.
-	p.csum = cfg.Offload && !p.zeroCopy && p.queues[0].metadata
+	// In copy mode the kernel sees to it; else it takes the driver.
+	p.csum = cfg.Offload && p.queues[0].metadata && (!p.zeroCopy || d.xdp.TxChecksum)
 	p.suspect = generic || d.veth()
 	p.mode = p.describe(generic)
 	return p, nil
