@@ -103,5 +103,6 @@ mirrors frames between ports, in user space, in one binary.`,
 	}
 	root.SetHelpTemplate(root.HelpTemplate() + "\n" + exitHelp + "\n")
 	root.AddCommand(newRun(), newReplay(), newBench(), newVersion())
+	root.AddCommand(newDoctor())
 	return root
 }

@@ -20,11 +20,13 @@ type conn struct {
 func dial(netNS string) (*conn, error) {
 	c := &conn{netNS: netNS}
 	err := In(netNS, func() (err error) {
-		c.Handle, err = netlink.NewHandle(unix.NETLINK_ROUTE)
-		return err
+		if c.Handle, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+			return fmt.Errorf("open rtnetlink: %w", err)
+		}
+		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open rtnetlink: %w", err)
+		return nil, err
 	}
 	return c, nil
 }
