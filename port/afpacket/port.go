@@ -57,6 +57,9 @@ type queue struct {
 
 	received, refused uint64 // written by relaxed.Add
 
+	oneByOne int // frames to receive one by one, lest their segments find no room
+	widest   int // segments that a frame may become, valid if oneByOne is not 0
+
 	sent, txErrors, lost atomic.Uint64 // any worker sends
 
 	_ [64]byte // another worker writes the next queue's counters
@@ -70,11 +73,8 @@ type Counters struct {
 	Received uint64 // given by Rx
 
 	// RxRefused are frames that can't be forwarded: longer than any buffer that
-	// was free, contradicting their virtio header, or of a kind that it can't
-	// describe. Those are super-frames of tunnels and of SCTP; the sender's device
-	// shall not make them (ethtool -K DEV tx-udp_tnl-segmentation off
-	// tx-udp_tnl-csum-segmentation off tx-gre-segmentation off
-	// tx-ipxip4-segmentation off tx-sctp-segmentation off).
+	// was free, contradicting their virtio header, or super-frames of a kind that it
+	// can't describe, which no device need make (ethtool -K DEV tx-sctp-segmentation off).
 	RxRefused uint64
 	RxLost    uint64 // dropped by the kernel because the socket's buffer was full: Rx came too seldom
 	Sent      uint64 // the kernel has them

@@ -28,7 +28,15 @@ func (p *Port) Rx(q int, c *packet.Cache, bufs []packet.Index) int {
 		if n == len(bufs) {
 			break
 		}
-		want := k.Arm(len(bufs)-n, n > 0)
+		room := len(bufs) - n
+		if s.oneByOne > 0 {
+			if n > 0 && room < s.widest {
+				break
+			}
+			s.oneByOne--
+			room = 1
+		}
+		want := k.Arm(room, n > 0)
 		if want == 0 {
 			break // no buffers: the frames stay in the socket
 		}
@@ -87,19 +95,45 @@ func (s *queue) take(k *vnet.Kit, m *vnet.Messages, n int, bufs []packet.Index) 
 			refused++
 			continue
 		}
-		if !k.Header(i).Decode(a.Meta(b), a.Frame(b)) || tags.present && !retag(a, b, tags) {
-			k.Free(b)
-			refused++
-			continue
+		frames := bufs[taken : taken+1]
+		if bufs[taken] = b; !k.Header(i).Decode(a.Meta(b), a.Frame(b)) {
+			frames = s.cut(k, b, bufs[taken:len(bufs)-(n-1-i)]) // the rest is for those that follow
+			if len(frames) == 0 {
+				k.Free(b)
+				refused++
+				continue
+			}
 		}
-		bufs[taken] = b
-		taken++
+		if tags.present {
+			for _, f := range frames {
+				retag(a, f, tags)
+			}
+		}
+		taken += len(frames)
 	}
 	if refused > 0 {
 		relaxed.Add(&s.refused, uint64(refused))
 	}
 	return taken
 }
+
+// cut makes frames of a frame that Decode has refused, if it is a tunnel's
+// super-frame, in the first of bufs.
+func (s *queue) cut(k *vnet.Kit, b packet.Index, bufs []packet.Index) (frames []packet.Index) {
+	if k.Arena().Meta(b).GSOType == packet.GSONone {
+		return nil
+	}
+	frames = bufs[:k.CutTunnel(b, bufs)]
+	s.oneByOne, s.widest = patient, max(s.widest, len(frames))
+	if len(frames) == 0 {
+		s.widest = vnet.Slots // there may have been too little room
+	}
+	return frames
+}
+
+// patient is for how many frames a queue receives one by one after a tunnel's
+// super-frame, which becomes many frames at once.
+const patient = 4096
 
 // tag is an outer VLAN tag that the kernel has taken out of a frame.
 type tag struct {
@@ -132,16 +166,14 @@ func parseAux(control *[vnet.ControlSize]byte, size uint64) (t tag) {
 	return t
 }
 
-// retag puts the tag back before the EtherType. Checksum offsets follow.
-func retag(a *packet.Arena, b packet.Index, t tag) bool {
-	if !a.Prepend(b, packet.VLANSize) {
-		return false
-	}
+// retag puts the tag back before the EtherType; the headroom has room for it.
+// Checksum offsets follow.
+func retag(a *packet.Arena, b packet.Index, t tag) {
+	a.Prepend(b, packet.VLANSize)
 	f := a.Frame(b)
 	copy(f[:2*macSize], f[packet.VLANSize:])
 	binary.BigEndian.PutUint16(f[2*macSize:], t.tpid)
 	binary.BigEndian.PutUint16(f[2*macSize+2:], t.tci)
-	return true
 }
 
 const macSize = 6

@@ -45,8 +45,13 @@ type Kit struct {
 	outH   [Slots]Header
 	beyond [1]byte // takes the byte that shows that a frame is too long
 
+	outer [maxOuter]byte // headers around a tunnel's super-frame, while that is cut
+
 	messages *Messages // for packet sockets; made when first asked for
 }
+
+// maxOuter is more than the headers of a tunnel have, and less than Headroom.
+const maxOuter = 192
 
 // slot is the buffers that a slot is armed with.
 type slot struct {

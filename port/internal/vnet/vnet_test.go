@@ -2,6 +2,7 @@ package vnet
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -146,7 +147,7 @@ func padding(f []byte) int {
 
 // FuzzDecode: what Decode accepts is within the frame, and is what Decode makes
 // of its own Encode; a super-frame that it accepts can be cut, or is refused for a reason
-// and not lost.
+// and not lost. What it refuses and CutTunnel cuts becomes frames with proper headers.
 func FuzzDecode(f *testing.F) {
 	for _, text := range []string{tcp4, tcp6, udp4, tcp4 + " vlan 5", "tcp [fd00::1]:9 > [fd00::2]:80 A len 500 hbh 8", "arp 10.0.0.1 who-has 10.0.0.2"} {
 		frame, err := frametext.Parse(text)
@@ -158,12 +159,21 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	}
+	for _, text := range []string{
+		"udp 10.0.0.1:9 > 10.0.0.2:4789 hex 0800000000002a00" + hex.EncodeToString(parse(f, tcp4)),
+		"udp [fd00::1]:9 > [fd00::2]:4789 hex 0800000000002a00" + hex.EncodeToString(parse(f, tcp4)),
+	} {
+		frame := parse(f, text)
+		h := header(needsCsum, packet.GSOTCPv4, 0, 1300, uint16(len(frame)-5020), 16)
+		f.Add(h[:], frame)
+	}
 	a := newArena(f, packet.ArenaConfig{Buffers: 512, Supers: 8})
 	f.Fuzz(func(t *testing.T, head, frame []byte) {
 		if len(head) != Size || len(frame) > 65536 {
 			return
 		}
 		c := a.NewCache()
+		k := NewKit(c)
 		defer func() {
 			c.Flush()
 			require.Zero(t, a.InUse(), "a buffer is lost")
@@ -173,8 +183,19 @@ func FuzzDecode(f *testing.F) {
 		m.Len = uint32(len(frame))
 		copy(a.Frame(b), frame)
 		h := Header(head)
+		var out [256]packet.Index
 		if !h.Decode(m, a.Frame(b)) {
-			c.Free(b)
+			count := k.CutTunnel(b, out[:])
+			if count == 0 {
+				c.Free(b)
+			}
+			for _, s := range out[:count] {
+				// As good as what came: the headers around it tell where it ends.
+				var in packet.Info
+				require.Equal(t, packet.None, packet.Parse(a.Frame(s), &in))
+				require.EqualValues(t, a.Meta(s).Len, uint32(in.L3)+in.IPLen)
+			}
+			c.FreeN(out[:count])
 			return
 		}
 		if m.CsumPartial {
@@ -198,7 +219,6 @@ func FuzzDecode(f *testing.F) {
 			c.Free(b)
 			return
 		}
-		var out [256]packet.Index
 		count, r := packet.Segment(c, b, out[:])
 		if r != packet.None {
 			c.Free(b)
