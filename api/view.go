@@ -78,7 +78,8 @@ type SegmentView struct {
 	Subnets []SubnetView `json:"subnets,omitempty"`
 	Ports   []string     `json:"ports,omitempty"`
 
-	// DHCP names what the segment answers hosts with: dhcpv4, ra, dhcpv6.
+	// DHCP names what the segment tells its hosts by: dhcpv4; ra: and the mode of its
+	// router advertisements, some of which mean DHCPv6.
 	DHCP []string `json:"dhcp,omitempty"`
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -261,6 +262,12 @@ func (n *Node) SegmentViews(f *api.Filter) (iter.Seq[api.SegmentView], error) {
 			x := &s.model.Segments[i]
 			v := api.SegmentView{
 				Name: x.Name, Zone: x.Zone, VNI: x.VNI, VLAN: x.VLAN, MTU: x.MTU, Router: s.routerName(x.Router), Ports: ports[i],
+			}
+			if x.DHCP != nil {
+				v.DHCP = append(v.DHCP, "dhcpv4")
+			}
+			if ra := x.RouterAdvertisement; ra != nil {
+				v.DHCP = append(v.DHCP, "ra:"+strings.ToLower(string(ra.Mode)))
 			}
 			for _, subnet := range x.Subnets {
 				v.Subnets = append(v.Subnets, api.SubnetView{CIDR: subnet.Prefix, Gateway: subnet.Gateway})

@@ -30,20 +30,21 @@ func showDevice(v *api.PortView, p *control.Port, open *openPort) {
 	}
 	err := deviceError(open.device)
 	switch {
-	case p.Device.Type == "" && (err != nil || !caps.Up):
-		v.State, v.Reason, v.Message = api.PortAbsent, reasonNoDevice, "the Port has no spec.device: give it one to let frames pass"
 	case err != nil:
 		d.Up, d.Error = false, err.Error()
 		v.State, v.Reason, v.Message = api.PortAbsent, reasonDevice, d.Error
+		if p.Device.Type == "" {
+			v.Reason = reasonNoDevice
+		}
 	case !caps.Up:
-		v.State, v.Reason, v.Message = api.PortDown, reasonLink, "the link is down: set the device up, and its peer if it has one"
+		v.State, v.Reason, v.Message = api.PortDown, reasonLink, "the link is down: set the device and its peer up (ip link set DEV up)"
 	default:
 		v.State = api.PortUp
 	}
 }
 
-// lostByKernel are the names by which drivers count what the kernel lost before they saw it.
-var lostByKernel = map[string]bool{"RxLost": true, "KernelDrops": true, "RxDropped": true}
+// lostByKernel is the field in which drivers count what the kernel lost before they saw it.
+const lostByKernel = "RxLost"
 
 // showCounters takes over the counts of a driver: the numbers of the struct that its
 // method Counters returns, which is a type of each driver's own.
@@ -59,8 +60,8 @@ func showCounters(d *api.DeviceView, device any) {
 			continue
 		}
 		d.Counters[lowerFirst(field.Name)] = value.Uint()
-		if lostByKernel[field.Name] {
-			d.KernelDrops += value.Uint()
+		if field.Name == lostByKernel {
+			d.KernelDrops = value.Uint()
 		}
 	}
 }

@@ -104,5 +104,6 @@ mirrors frames between ports, in user space, in one binary.`,
 	root.SetHelpTemplate(root.HelpTemplate() + "\n" + exitHelp + "\n")
 	root.AddCommand(newRun(), newReplay(), newBench(), newVersion())
 	root.AddCommand(newDoctor())
+	root.AddCommand(newGet(), newTop())
 	return root
 }

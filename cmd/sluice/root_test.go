@@ -231,7 +231,7 @@ func TestExamplesOfTheHelpParse(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, fresh.ParseFlags(args), line)
 			require.NoError(t, fresh.ValidateRequiredFlags(), line)
-			require.Empty(t, fresh.Flags().Args(), line)
+			require.NoError(t, fresh.ValidateArgs(fresh.Flags().Args()), line)
 		}
 	}
 	require.GreaterOrEqual(t, n, 4)
