@@ -102,8 +102,9 @@ mirrors frames between ports, in user space, in one binary.`,
 		SilenceErrors: true,
 	}
 	root.SetHelpTemplate(root.HelpTemplate() + "\n" + exitHelp + "\n")
-	root.AddCommand(newRun(), newReplay(), newBench(), newVersion())
+	root.AddCommand(newRun(), newTakeover(), newReplay(), newBench(), newVersion())
 	root.AddCommand(newDoctor())
+	root.AddCommand(newLab())
 	root.AddCommand(newGet(), newTop())
 	return root
 }

@@ -63,12 +63,24 @@ type closingStore interface {
 // configuration, all of them; one that wraps node.ErrUnsupported is about what this
 // version can't put into effect; others say what is in the way.
 func Run(ctx context.Context, c Config) error {
+	d, err := newDaemon(c)
+	if err != nil {
+		return err
+	}
+	return d.run(ctx)
+}
+
+func newDaemon(c Config) (*Daemon, error) {
 	c = c.withDefaults()
 	if err := c.validate(); err != nil {
-		return err
+		return nil, err
 	}
 	d := &Daemon{config: c, log: c.Log, started: time.Now()}
 	d.phases = newPhases(d.log, d.started)
+	return d, nil
+}
+
+func (d *Daemon) run(ctx context.Context) error {
 	if err := d.start(); err != nil {
 		return errors.Join(err, d.close())
 	}

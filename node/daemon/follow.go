@@ -21,21 +21,21 @@ const (
 	patience = 2 * time.Second
 )
 
-// places are the directories to watch, and in each the names that matter; nil
-// is every name that can be a configuration's.
-type places map[string]map[string]bool
+// places are the directories to watch.
+type places map[string]*place
 
-// add makes a name in a directory matter.
-func (p places) add(dir, name string) {
-	names, found := p[dir]
-	if found && names == nil {
-		return
+// place is what matters in a directory.
+type place struct {
+	names  map[string]bool
+	folder bool // also every name that a file of the configuration can have
+}
+
+// at returns what matters in a directory.
+func (p places) at(dir string) *place {
+	if p[dir] == nil {
+		p[dir] = &place{names: map[string]bool{}}
 	}
-	if names == nil {
-		names = map[string]bool{}
-		p[dir] = names
-	}
-	names[name] = true
+	return p[dir]
 }
 
 // placesOf returns where the content of configuration paths can change. For a path
@@ -54,7 +54,7 @@ func placesOf(paths []string) places {
 		if err != nil {
 			continue // a file, or nothing: its name is there already
 		}
-		p[end] = nil
+		p.at(end).folder = true
 		for _, e := range entries {
 			if e.Type()&fs.ModeSymlink != 0 && isConfig(e.Name()) {
 				p.trace(filepath.Join(end, e.Name()))
@@ -87,7 +87,7 @@ func (p places) trace(path string) (end string) {
 		next := filepath.Join(at, name)
 		info, err := os.Lstat(next)
 		if err != nil || len(rest) == 0 {
-			p.add(at, name)
+			p.at(at).names[name] = true
 		}
 		if err != nil {
 			return next
@@ -96,7 +96,7 @@ func (p places) trace(path string) (end string) {
 			at = next
 			continue
 		}
-		p.add(at, name)
+		p.at(at).names[name] = true
 		target, err := os.Readlink(next)
 		if links++; err != nil || links > maxLinks {
 			return next
@@ -117,8 +117,7 @@ func isConfig(name string) bool {
 	return slices.Contains([]string{".yaml", ".yml", ".json"}, strings.ToLower(filepath.Ext(name)))
 }
 
-// matter says whether an event is about the content of the configuration. In a
-// folder, links to other folders count as well: what is behind them may be files.
+// matter says whether an event is about the content of the configuration.
 func (p places) matter(e fsnotify.Event) bool {
 	if e.Op == fsnotify.Chmod {
 		return false
@@ -126,9 +125,9 @@ func (p places) matter(e fsnotify.Event) bool {
 	if _, watched := p[e.Name]; watched {
 		return true // a directory itself was removed or renamed
 	}
-	names, watched := p[filepath.Dir(e.Name)]
+	in, watched := p[filepath.Dir(e.Name)]
 	name := filepath.Base(e.Name)
-	return watched && (names[name] || names == nil && isConfig(name))
+	return watched && (in.names[name] || in.folder && isConfig(name))
 }
 
 // follower tells when the content of configuration paths may have changed.

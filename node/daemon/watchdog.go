@@ -6,17 +6,15 @@ import (
 	"github.com/sluice-net/sluice/dataplane"
 )
 
-// heart is what a worker's progress is seen by: each turn either processes a
-// vector or comes to nothing, and after some of the latter the worker sleeps.
+// heart is what the workers' progress is seen by.
 type heart func() (beats []uint64)
 
-// workersHeart returns the beats of an engine's workers.
+// workersHeart counts the turns of an engine's workers: an idle one makes some, too.
 func workersHeart(e *dataplane.Engine) heart {
 	return func() []uint64 {
 		beats := make([]uint64, e.Workers())
 		for i := range beats {
-			s := e.Worker(i).Stats()
-			beats[i] = s.Vectors + s.Sleeps
+			beats[i] = e.Worker(i).Stats().Turns
 		}
 		return beats
 	}
