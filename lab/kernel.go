@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"slices"
 	"time"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/internal/netdev"
 )
 
@@ -100,17 +101,10 @@ func (f *netInterface) configureDevice() error {
 	if err := netdev.SetUp(netNS, f.name, true); err != nil {
 		return err
 	}
-	if f.configure == "static" {
-		if err := addAddresses(netNS, f.name, f.addresses); err != nil {
-			return err
-		}
+	if err := addAddresses(netNS, f.name, f.given()); err != nil {
+		return err
 	}
-	for i := range f.vlans {
-		if err := f.addVLAN(&f.vlans[i]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return f.addVLANs()
 }
 
 func setIPv6(netNS, name string, on bool) error {
@@ -133,38 +127,6 @@ func addAddresses(netNS, name string, addresses []netip.Prefix) error {
 	return nil
 }
 
-// addVLAN makes the interface for a VLAN: eth0.10 upon eth0.
-func (f *netInterface) addVLAN(v *VLAN) error {
-	name := fmt.Sprintf("%s.%d", f.name, v.ID)
-	err := netdev.In(f.ns.netns, func() error {
-		parent, err := netlink.LinkByName(f.name)
-		if err != nil {
-			return err
-		}
-		attrs := netlink.NewLinkAttrs()
-		attrs.Name, attrs.ParentIndex = name, parent.Attrs().Index
-		err = netlink.LinkAdd(&netlink.Vlan{LinkAttrs: attrs, VlanId: v.ID})
-		if errors.Is(err, unix.EEXIST) {
-			return nil
-		}
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("add VLAN %d to %s: %w", v.ID, f.name, err)
-	}
-	six := false
-	for _, a := range v.Addresses {
-		six = six || a.Addr().Is6()
-	}
-	if err := setIPv6(f.ns.netns, name, six); err != nil {
-		return err
-	}
-	if err := netdev.SetUp(f.ns.netns, name, true); err != nil {
-		return err
-	}
-	return addAddresses(f.ns.netns, name, v.Addresses)
-}
-
 // addRoutes adds the routes of the namespace whose interfaces are there.
 func (ns *namespace) addRoutes() error {
 	waiting := false
@@ -173,10 +135,10 @@ func (ns *namespace) addRoutes() error {
 			waiting = true
 			continue
 		}
-		if f.configure != "static" {
-			continue
-		}
 		for _, g := range f.gateways {
+			if f.configure != "static" && (f.configure != "ra" || g.Is6()) {
+				continue
+			}
 			r := Route{To: "default", Via: g, Dev: f.name}
 			if err := r.add(ns.netns); err != nil {
 				return err
@@ -225,7 +187,7 @@ func (r *Route) add(netNS string) error {
 func (p *plan) awaitDevices(ctx context.Context) error {
 	for _, ns := range p.namespaces {
 		for _, f := range ns.interfaces {
-			if !f.isTAP() {
+			if !f.isTAP() || !p.configured(f.port) {
 				continue
 			}
 			if err := awaitDevice(ctx, f); err != nil {
@@ -240,6 +202,11 @@ func (p *plan) awaitDevices(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// configured reports whether the node's configuration has a port.
+func (p *plan) configured(port string) bool {
+	return slices.ContainsFunc(p.objects, func(o *control.Object) bool { return o.Kind == "Port" && portName(o) == port })
 }
 
 func awaitDevice(ctx context.Context, f *netInterface) error {

@@ -164,6 +164,9 @@ func (l *Lab) startPrograms(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, defaultTimeout, errTimeout)
 	defer cancel()
+	if err := l.startClients(ctx); err != nil {
+		return err
+	}
 	for _, w := range all {
 		if err := w.p.awaitReady(ctx, w.ready); err != nil {
 			return err

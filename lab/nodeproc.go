@@ -143,6 +143,9 @@ func (l *Lab) edit(ctx context.Context, e *Edit) (refusal string, err error) {
 // edit changes the objects.
 func (p *plan) edit(e *Edit) error {
 	objects := slices.Clone(p.objects)
+	if e.Reset {
+		objects = slices.Clone(p.initial)
+	}
 	for _, name := range e.Remove {
 		kind, rest, _ := strings.Cut(name, " ")
 		i := slices.IndexFunc(objects, func(o *control.Object) bool { return o.Kind == kind && portName(o) == rest })

@@ -41,6 +41,7 @@ func (p *plan) compile() control.Faults {
 	if len(faults) > 0 {
 		return faults
 	}
+	p.initial = p.objects
 	model, faults := control.Compile(control.Input{Objects: p.objects, Revision: 1})
 	if len(faults) > 0 {
 		return p.located(faults)

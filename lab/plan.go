@@ -17,7 +17,8 @@ type plan struct {
 	scenario   *Scenario
 	id         string
 	namespaces []*namespace // the node's own first
-	objects    []*control.Object
+	objects    []*control.Object // the configuration as it is now
+	initial    []*control.Object // and as it was at the beginning
 }
 
 // namespace is a network namespace: of the node, a pod or a host.

@@ -185,6 +185,7 @@ type Step struct {
 // Edit changes the node's configuration.
 type Edit struct {
 	At      place    `yaml:"-"`
+	Reset   bool     `yaml:"reset"`  // first of all, back to how it was at the beginning
 	Apply   Text     `yaml:"apply"`  // objects that replace those of the same name, or are added
 	Remove  []string `yaml:"remove"` // "KIND NAME" or "KIND NAMESPACE/NAME"
 	objects []*control.Object

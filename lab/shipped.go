@@ -2,7 +2,6 @@ package lab
 
 import (
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -34,10 +33,11 @@ func Shipped() ([]*Scenario, error) {
 	return all, nil
 }
 
-// read returns the bytes of a scenario, and the name of its file.
+// read returns the bytes of a scenario, and the name of its file. A name
+// without a slash and a dot is that of a scenario that comes with sluice.
 func read(name string) (data []byte, file string, err error) {
-	data, err = os.ReadFile(name)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) || strings.ContainsAny(name, "/.") {
+	if strings.ContainsAny(name, "/.") {
+		data, err = os.ReadFile(name)
 		return data, name, err
 	}
 	file = "scenarios/" + name + ".yaml"
@@ -48,5 +48,5 @@ func read(name string) (data []byte, file string, err error) {
 	for i, f := range files {
 		files[i] = strings.TrimSuffix(path.Base(f), ".yaml")
 	}
-	return nil, name, fmt.Errorf("%s is neither a file nor a scenario that comes with sluice: those are %s", name, strings.Join(files, ", "))
+	return nil, name, fmt.Errorf("no scenario that comes with sluice is called %s: those are %s; write ./%s for a file", name, strings.Join(files, ", "), name)
 }
