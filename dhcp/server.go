@@ -52,11 +52,11 @@ func (x *Server) member(d *dataplane.Decision) *member {
 	return x.members[memberKey{d.In.Number, d.Zone}]
 }
 
-// intact reports whether a packet is as it was sent, and one by itself: the
-// checksums are right or left to devices.
+// intact reports whether a packet's payload is as it was sent, and one by itself:
+// the checksum is right or left to devices.
 func intact(d *dataplane.Decision) bool {
 	in, meta := d.Info, d.Meta()
-	return meta.GSOType == packet.GSONone && !in.Has(packet.BadIPChecksum) &&
+	return meta.GSOType == packet.GSONone &&
 		(meta.CsumPartial || meta.CsumValid ||
 			packet.VerifyTransport(d.Frame(), int(in.L3), int(in.L4), int(in.IPLen), in.Proto))
 }

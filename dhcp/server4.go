@@ -18,6 +18,10 @@ func (x *Server) datagram4(d *dataplane.Decision) {
 	if !own && !everybody {
 		return // to a server or a relay elsewhere
 	}
+	if d.Info.Has(packet.BadIPChecksum) {
+		d.Drop(packet.InvalidIPChecksum)
+		return
+	}
 	if !intact(d) {
 		d.Drop(packet.InvalidHeader)
 		return
