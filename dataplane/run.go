@@ -176,7 +176,11 @@ func (w *Worker) run(idle Idle, p *poller) {
 			relaxed.Add(&w.stats.busyNs, uint64(idleSince-start))
 			continue
 		}
-		if idle.Spin < 0 || time.Duration(start-idleSince) < spin {
+		if idle.Spin < 0 {
+			continue
+		}
+		if time.Duration(start-idleSince) < spin {
+			yield()
 			continue
 		}
 		longest := idle.Sleep
@@ -192,6 +196,12 @@ func (w *Worker) run(idle Idle, p *poller) {
 		}
 	}
 }
+
+// yield lets others run that wait for this processor: the one whose frame was
+// just delivered, most often. The kernel wakes a receiver where its frame was sent,
+// for senders sleep soon after; one that spins instead would keep it waiting
+// (request and response: 56 µs instead of 10).
+func yield() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
 
 // adapt returns how long to spin next time, given that the last frame came after
 // waiting so long: no longer than would have been enough, and not at all if nothing

@@ -77,7 +77,7 @@ func (w *Worker) Table() *flowtable.Table { return w.table }
 func (w *Worker) Step(now int64) (n int) {
 	w.refreshSnapshot()
 	for i := range w.queues {
-		n += w.poll(&w.queues[i], now)
+		n += w.poll(&w.queues[i], now, VectorSize)
 	}
 	w.endTurn(now)
 	return n
@@ -89,7 +89,7 @@ func (w *Worker) StepPort(number uint16, now int64) (n int) {
 	w.refreshSnapshot()
 	for i := range w.queues {
 		if w.queues[i].port.Number == number {
-			n += w.poll(&w.queues[i], now)
+			n += w.poll(&w.queues[i], now, VectorSize)
 		}
 	}
 	w.endTurn(now)
@@ -121,10 +121,10 @@ func (w *Worker) flushDirty() {
 	w.dirty = w.dirty[:0]
 }
 
-// poll takes one vector from a queue and processes it.
-func (w *Worker) poll(q *queue, now int64) int {
+// poll takes one vector of at most so many frames from a queue and processes it.
+func (w *Worker) poll(q *queue, now int64, most int) int {
 	v := &w.vector
-	n := w.receive(q, v.Buf[:])
+	n := w.receive(q, v.Buf[:most])
 	if n == 0 {
 		return 0
 	}
