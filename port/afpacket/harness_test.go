@@ -34,6 +34,8 @@ type user struct {
 	t    testing.TB
 	c    *packet.Cache
 	kits Kits
+
+	vector int // frames that forward asks for at once; 0 is 64
 }
 
 func newUser(t testing.TB, cfg packet.ArenaConfig) *user {
@@ -152,7 +154,10 @@ func (u *user) forward(a, b *Port, see func(*packet.Meta, []byte)) (stop func())
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		var bufs [64]packet.Index
+		bufs := make([]packet.Index, 64)
+		if u.vector != 0 {
+			bufs = bufs[:u.vector]
+		}
 		for {
 			select {
 			case <-done:
@@ -162,7 +167,7 @@ func (u *user) forward(a, b *Port, see func(*packet.Meta, []byte)) (stop func())
 			moved := 0
 			for _, way := range [2][2]*Port{{a, b}, {b, a}} {
 				for q := range way[0].queues {
-					n := way[0].Rx(q, u.c, bufs[:])
+					n := way[0].Rx(q, u.c, bufs)
 					for _, i := range bufs[:n] {
 						if see != nil {
 							see(u.c.Arena().Meta(i), u.c.Arena().Frame(i))

@@ -98,7 +98,7 @@ func open(cfg Config) (*Port, error) {
 		return nil, fmt.Errorf("its MTU is %d, packets of the port have up to %d bytes: raise it (%s link set %s mtu %d; of a veth both ends), or lower the segment's mtu",
 			info.MTU, cfg.MTU, ip, cfg.Name, cfg.MTU)
 	}
-	p := &Port{name: cfg.Name, offload: cfg.Offload, kits: cfg.Kits, queues: make([]queue, max(cfg.Queues, 1))}
+	p := &Port{name: cfg.Name, offload: cfg.Offload, arena: cfg.Arena, kits: cfg.Kits, queues: make([]queue, max(cfg.Queues, 1))}
 	if p.kits == nil {
 		p.kits = &Kits{}
 	}
@@ -236,11 +236,16 @@ func (p *Port) Close() error {
 	gone := p.queues[0].fd >= 0 && p.gone()
 	p.end(closedHere)
 	var errs []error
+	c := p.arena.NewCache() // the workers' are not for this goroutine
 	for i := range p.queues {
-		if fd := p.queues[i].fd; fd >= 0 {
-			errs = append(errs, unix.Close(fd))
+		s := &p.queues[i]
+		c.FreeN(s.segments[s.first:s.last])
+		s.first, s.last = 0, 0
+		if s.fd >= 0 {
+			errs = append(errs, unix.Close(s.fd))
 		}
 	}
+	c.Flush()
 	if p.shield != nil {
 		errs = append(errs, p.shield.close(gone))
 	}

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/packet"
 	"github.com/sluice-net/sluice/port/internal/vnet"
 )
 
@@ -36,6 +37,7 @@ type Port struct {
 	name    string
 	offload bool
 	queues  []queue
+	arena   *packet.Arena
 	kits    *vnet.Kits
 	sending [hints]vnet.Hint // by the number that Tx is called with
 	shield  *shield          // nil unless Config.Exclusive
@@ -53,17 +55,24 @@ const hints = 16
 // that polls it.
 type queue struct {
 	fd   int
-	last vnet.Hint // Kit of that worker
+	hint vnet.Hint // Kit of that worker
 
 	received, refused uint64 // written by relaxed.Add
 
-	oneByOne int // frames to receive one by one, lest their segments find no room
-	widest   int // segments that a frame may become, valid if oneByOne is not 0
+	// Segments of tunnels' super-frames that have found no room in a vector, and for
+	// how many frames more are to be expected.
+	segments    [maxSegments]packet.Index
+	first, last int // those that wait
+	oneByOne    int
 
 	sent, txErrors, lost atomic.Uint64 // any worker sends
 
 	_ [64]byte // another worker writes the next queue's counters
 }
+
+// maxSegments is several super-frames, as many as come before they are received
+// one by one.
+const maxSegments = 256
 
 // closedHere is the errno of a port that Close has ended, which is no fault.
 const closedHere = unix.ESHUTDOWN

@@ -19,9 +19,9 @@ func (p *Port) Rx(q int, c *packet.Cache, bufs []packet.Index) int {
 		return 0
 	}
 	s := &p.queues[q]
-	k := s.last.For(p.kits, c)
+	k := s.hint.For(p.kits, c)
 	m := k.Messages()
-	n := 0
+	n := s.give(bufs)
 	// So many turns are enough for all buffers, one at a time, and end if frames
 	// or errors are all that come.
 	for range len(bufs) + 2 {
@@ -30,9 +30,6 @@ func (p *Port) Rx(q int, c *packet.Cache, bufs []packet.Index) int {
 		}
 		room := len(bufs) - n
 		if s.oneByOne > 0 {
-			if n > 0 && room < s.widest {
-				break
-			}
 			s.oneByOne--
 			room = 1
 		}
@@ -95,21 +92,20 @@ func (s *queue) take(k *vnet.Kit, m *vnet.Messages, n int, bufs []packet.Index) 
 			refused++
 			continue
 		}
-		frames := bufs[taken : taken+1]
-		if bufs[taken] = b; !k.Header(i).Decode(a.Meta(b), a.Frame(b)) {
-			frames = s.cut(k, b, bufs[taken:len(bufs)-(n-1-i)]) // the rest is for those that follow
-			if len(frames) == 0 {
-				k.Free(b)
-				refused++
-				continue
+		if k.Header(i).Decode(a.Meta(b), a.Frame(b)) {
+			if tags.present {
+				retag(a, b, tags)
 			}
+			bufs[taken] = b
+			taken++
+			continue
 		}
-		if tags.present {
-			for _, f := range frames {
-				retag(a, f, tags)
-			}
+		if !s.cut(k, b, tags) {
+			k.Free(b)
+			refused++
+			continue
 		}
-		taken += len(frames)
+		taken += s.give(bufs[taken : len(bufs)-(n-1-i)]) // the rest is for those that follow
 	}
 	if refused > 0 {
 		relaxed.Add(&s.refused, uint64(refused))
@@ -118,21 +114,34 @@ func (s *queue) take(k *vnet.Kit, m *vnet.Messages, n int, bufs []packet.Index) 
 }
 
 // cut makes frames of a frame that Decode has refused, if it is a tunnel's
-// super-frame, in the first of bufs.
-func (s *queue) cut(k *vnet.Kit, b packet.Index, bufs []packet.Index) (frames []packet.Index) {
-	if k.Arena().Meta(b).GSOType == packet.GSONone {
-		return nil
+// super-frame. They are given on as there is room.
+func (s *queue) cut(k *vnet.Kit, b packet.Index, t tag) bool {
+	a := k.Arena()
+	if a.Meta(b).GSOType == packet.GSONone {
+		return false
 	}
-	frames = bufs[:k.CutTunnel(b, bufs)]
-	s.oneByOne, s.widest = patient, max(s.widest, len(frames))
-	if len(frames) == 0 {
-		s.widest = vnet.Slots // there may have been too little room
+	s.oneByOne = patient
+	n := k.CutTunnel(b, s.segments[s.last:])
+	if t.present {
+		for _, segment := range s.segments[s.last : s.last+n] {
+			retag(a, segment, t)
+		}
 	}
-	return frames
+	s.last += n
+	return n > 0
+}
+
+// give gives on what cut has made, and returns how many.
+func (s *queue) give(bufs []packet.Index) int {
+	n := copy(bufs, s.segments[s.first:s.last])
+	if s.first += n; s.first == s.last {
+		s.first, s.last = 0, 0
+	}
+	return n
 }
 
 // patient is for how many frames a queue receives one by one after a tunnel's
-// super-frame, which becomes many frames at once.
+// super-frame, so that its segments don't come behind what was sent after them.
 const patient = 4096
 
 // tag is an outer VLAN tag that the kernel has taken out of a frame.
