@@ -56,6 +56,9 @@ daemon at a time.`,
 			if memoryForState {
 				c.State = ""
 			}
+			if err := c.Validate(); err != nil {
+				return withStatus(exitUsage, err)
+			}
 			c.Stdin, c.Version = cmd.InOrStdin(), buildVersion().Version
 			return runDaemon(cmd.Context(), c)
 		},

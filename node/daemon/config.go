@@ -90,7 +90,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-func (c Config) validate() error {
+// Validate returns every fault of the settings; Run refuses them, too.
+func (c Config) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if c.Workers != AutoWorkers && (c.Workers < 0 || c.Workers > dataplane.MaxWorkers) {
@@ -102,7 +103,7 @@ func (c Config) validate() error {
 	if c.Supers < 0 || c.Supers > maxSupers {
 		fault("super-frame buffers: %d is not between 1 and %d", c.Supers, maxSupers)
 	}
-	if c.TakeoverTimeout < time.Second {
+	if c.TakeoverTimeout != 0 && c.TakeoverTimeout < time.Second {
 		fault("takeover timeout: %v is too short for anybody to confirm: want a second at least", c.TakeoverTimeout)
 	}
 	if c.API != "" {

@@ -71,10 +71,10 @@ func Run(ctx context.Context, c Config) error {
 }
 
 func newDaemon(c Config) (*Daemon, error) {
-	c = c.withDefaults()
-	if err := c.validate(); err != nil {
+	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	c = c.withDefaults()
 	d := &Daemon{config: c, log: c.Log, started: time.Now()}
 	d.phases = newPhases(d.log, d.started)
 	return d, nil

@@ -82,23 +82,25 @@ func TestRestartMakesTheSameChoices(t *testing.T) {
 
 func TestSavedBeforeInForce(t *testing.T) {
 	path := write(t, t.TempDir()+"/s.yaml", segment+ports("a"))
-	var r *running
+	var d *Daemon
+	begun := make(chan struct{})
 	known := make(chan bool, 8)
-	open := func(a *packet.Arena, p *control.Port) (dataplane.Port, error) {
-		saved, err := store.LoadState(r.store)
-		known <- err == nil && saved.Allocations.Numbers[p.Name] == p.Number
-		return openMem(a, p)
-	}
-	r = &running{t: t}
-	c := Config{Paths: []string{path}, State: t.TempDir(), Open: func(a *packet.Arena, p *control.Port) (dataplane.Port, error) { return open(a, p) }}
-	begun := begin(t, c)
-	r.Daemon = begun.Daemon
-	begun.until(func() bool { return begun.Status().Ready }, "ready")
+	r := begin(t, Config{
+		Paths: []string{path}, State: t.TempDir(),
+		Open: func(a *packet.Arena, p *control.Port) (dataplane.Port, error) {
+			<-begun
+			saved, err := store.LoadState(d.store)
+			known <- err == nil && saved.Allocations.Numbers[p.Name] == p.Number
+			return openMem(a, p)
+		},
+	})
+	d = r.Daemon
+	close(begun)
 	require.True(t, <-known, "at the start")
 	replaceFile(t, path, segment+ports("a", "b"))
-	begun.until(func() bool { return begun.ports() == "a b" }, "reloaded")
 	require.True(t, <-known, "at a reload")
-	begun.stop()
+	r.until(func() bool { return r.Status().Revision == 2 }, "reloaded")
+	r.stop()
 }
 
 func TestAPI(t *testing.T) {

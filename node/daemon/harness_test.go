@@ -65,14 +65,20 @@ func start(t *testing.T, c Config) *running {
 // begin is start without waiting.
 func begin(t *testing.T, c Config) *running {
 	t.Helper()
+	if c.Open == nil {
+		c.Open = openMem
+	}
+	return launch(t, c)
+}
+
+// launch is begin with devices of the host, unless others are given.
+func launch(t *testing.T, c Config) *running {
+	t.Helper()
 	r := &running{t: t, log: &journal{}, signals: make(chan os.Signal), ended: make(chan error, 1)}
 	c.Log = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	c.Signals = r.signals
 	if c.Getenv == nil {
 		c.Getenv = func(string) string { return "" }
-	}
-	if c.Open == nil {
-		c.Open = openMem
 	}
 	d, err := newDaemon(c)
 	require.NoError(t, err)

@@ -257,7 +257,8 @@ func TestStartWithFaults(t *testing.T) {
 		{
 			"what this version can't put into effect",
 			[]string{write(t, t.TempDir()+"/n.yaml", "apiVersion: sluice.dev/v1\nkind: NodeConfig\nmetadata: {name: n}\nspec: {defaultRule: {action: DROP}}\n")},
-			[]string{"spec.defaultRule.action"}, node.ErrUnsupported,
+			[]string{"spec.defaultRule.action"},
+			node.ErrUnsupported,
 		},
 	} {
 		state := t.TempDir()
