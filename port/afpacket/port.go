@@ -8,7 +8,9 @@
 //	                        ├─ queue 1 ── Rx(1)    the same for both directions
 //	                        └─ tcx: drop           the host's own stack gets nothing (Config.Exclusive)
 //
-// Frames are received and sent by vectors (recvmmsg, sendmmsg). Rings that the
+// Frames are received and sent by vectors (recvmmsg, sendmmsg): over a veth about
+// 0.25 µs of CPU to receive and 0.7 µs to send a short frame, 5 µs each for 60 kB;
+// a call for each frame makes receiving 0.15 µs dearer. Rings that the
 // kernel shares with the program (TPACKET_V2) were measured worse for TCP, 6 to 6.8
 // instead of 7.8 to 9.1 Gb/s, as each frame must fit a slot of the ring; for small
 // frames they are better, 1.85 instead of 2.45 µs of CPU. Who wants small frames

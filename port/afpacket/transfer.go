@@ -13,7 +13,8 @@ import (
 )
 
 // Rx receives frames until there are none. VLAN tags that the kernel has put
-// aside are back in the frames, and super-frames come whole.
+// aside are back in the frames. Super-frames come whole, but for those of tunnels,
+// which are cut.
 func (p *Port) Rx(q int, c *packet.Cache, bufs []packet.Index) int {
 	if uint(q) >= uint(len(p.queues)) || p.ended.Load() != 0 {
 		return 0
