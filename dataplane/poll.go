@@ -35,6 +35,8 @@ type watched struct {
 	hot  bool  // in hot
 	more bool  // the last look found something: there may be more
 	last int64 // when one did
+
+	errors int // in a row, that epoll has told of without frames
 }
 
 // hotFor is how long a queue that had frames is looked at without asking epoll,
@@ -46,6 +48,9 @@ const (
 )
 
 const maxEvents = 64
+
+// maxErrors is more than a device that lives has at once.
+const maxErrors = 8
 
 // askEvery: while some queues are hot, epoll is asked about the others once in so
 // many turns.
@@ -167,9 +172,12 @@ func (p *poller) ask() {
 	for i := range p.events[:n] {
 		e := &p.events[i]
 		q := &p.watched[e.Fd]
-		if e.Events&unix.EPOLLIN == 0 {
-			// Nothing but an error: a device that has gone stays readable for
-			// ever, and would keep the worker from sleeping.
+		if e.Events&unix.EPOLLIN != 0 {
+			q.errors = 0
+		} else if q.errors++; q.errors == maxErrors {
+			// Some devices that have gone say so for ever, and would keep the
+			// worker from sleeping. Rx has been called meanwhile, and has not
+			// cleared it, as it clears the error of a link that goes down.
 			_ = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, q.fd, nil)
 		}
 		if !q.hot {
