@@ -13,6 +13,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
 )
 
@@ -108,7 +109,7 @@ func (l *Lab) writeConfig() error {
 }
 
 // edit changes the configuration and waits until the node has put it in force
-// or refused it; refusal is what it says then.
+// or refused it; refusal is what it says then, and all is as it was before.
 func (l *Lab) edit(ctx context.Context, e *Edit) (refusal string, err error) {
 	before, err := l.client.status(ctx)
 	if err != nil {
@@ -118,23 +119,33 @@ func (l *Lab) edit(ctx context.Context, e *Edit) (refusal string, err error) {
 	if err := l.plan.edit(e); err != nil {
 		return "", err
 	}
+	after, err := l.reconfigure(ctx, func(now *api.Status) bool {
+		return now.Revision != before.Revision || now.LastError != ""
+	})
+	if err != nil || after.LastError == "" {
+		return "", errors.Join(err, l.plan.awaitDevices(ctx))
+	}
+	l.plan.objects = was
+	_, err = l.reconfigure(ctx, func(now *api.Status) bool { return now.LastError == "" })
+	return after.LastError, err
+}
+
+// reconfigure writes the configuration and waits until the node has done what
+// is wanted.
+func (l *Lab) reconfigure(ctx context.Context, done func(*api.Status) bool) (api.Status, error) {
 	if err := l.writeConfig(); err != nil {
-		return "", err
+		return api.Status{}, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, reloadTimeout, errTimeout)
 	defer cancel()
 	for {
 		now, err := l.client.status(ctx)
-		switch {
-		case err == nil && now.LastError != "" && !now.LastErrorAt.Equal(before.LastErrorAt):
-			l.plan.objects = was
-			return now.LastError, nil
-		case err == nil && (now.Revision != before.Revision || before.LastError != "" && now.LastError == ""):
-			return "", l.plan.awaitDevices(ctx)
+		if err == nil && done(&now) {
+			return now, nil
 		}
 		select {
 		case <-ctx.Done():
-			return "", fmt.Errorf("the node has not taken the configuration: %w", errors.Join(context.Cause(ctx), err))
+			return now, fmt.Errorf("the node has not taken the configuration: %w", errors.Join(context.Cause(ctx), err))
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

@@ -16,7 +16,7 @@ import (
 type plan struct {
 	scenario   *Scenario
 	id         string
-	namespaces []*namespace // the node's own first
+	namespaces []*namespace      // the node's own first
 	objects    []*control.Object // the configuration as it is now
 	initial    []*control.Object // and as it was at the beginning
 }
