@@ -121,8 +121,8 @@ func TestNear(t *testing.T) {
 	}
 	require.EqualError(t, api.NotFound("port", "y", nil), "there is no port y, nor any other")
 	require.EqualError(t, api.NotFound("port", "quux", ports), "there is no port quux")
-	many := []string{"a1", "a2", "a3", "a4", "a5", "a6"}
-	require.Len(t, api.Near("a7", many), 5, "a few are of more use than many")
+	many := []string{"web1", "web2", "web3", "web4", "web5", "web6"}
+	require.Len(t, api.Near("web7", many), 5, "a few are of more use than many")
 }
 
 func TestSocketPath(t *testing.T) {

@@ -49,8 +49,8 @@ const maxNear = 5
 
 // Near returns the names that are most like one that is not among them, best
 // first. What people get wrong in names is one place, or they leave out the
-// namespace: so two names are alike as far as their beginnings and ends agree, and at
-// least half of the name must.
+// namespace: so two names are alike as far as their beginnings and ends agree, and more
+// than half of the name must.
 func Near(name string, known []string) []string {
 	type candidate struct {
 		name    string
@@ -69,7 +69,7 @@ func Near(name string, known []string) []string {
 		for end < shorter-begin && lower[len(lower)-1-end] == other[len(other)-1-end] {
 			end++
 		}
-		if alike := begin + end; alike > 0 && 2*alike >= len(lower) {
+		if alike := begin + end; 2*alike > len(lower) {
 			list = append(list, candidate{k, len(lower) + len(other) - 2*alike})
 		}
 	}

@@ -194,7 +194,7 @@ func Small() *Source {
 					{CIDR: netip.MustParsePrefix("10.0.1.0/24"), Gateway: netip.MustParseAddr("10.0.1.1")},
 					{CIDR: netip.MustParsePrefix("fd00:1::/64"), Gateway: netip.MustParseAddr("fd00:1::1")},
 				},
-				DHCP: []string{"dhcpv4", "ra"},
+				DHCP: []string{"dhcpv4", "ra:stateful_dhcp"},
 			},
 			{Name: "plain", Zone: 2, VNI: 5000, MTU: 1500},
 		},
