@@ -64,6 +64,9 @@ func printStatus(w io.Writer, st *api.Status, wide bool) error {
 			row("", "%s", strings.TrimRight(line, "\n"))
 		}
 	}
+	for _, t := range st.Takeovers {
+		row("Takeover", "%s: %s (%s)", t.Device, t.State, t.Reason)
+	}
 	p := &st.Ports
 	row("Ports", "%d: %d up, %d down, %d absent", p.Total, p.Up, p.Down, p.Absent)
 	row("Sessions", "%d of %d, %d ever", st.Sessions.Live, st.Sessions.Capacity, st.Sessions.Created)

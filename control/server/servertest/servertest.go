@@ -263,6 +263,9 @@ func Small() *Source {
 		Node: api.Status{
 			Version: "v0.2.0", Revision: 3, Digest: "0123456789abcdef", Epoch: 5, Started: started, Uptime: 7200, Ready: true,
 			LastError: "b.yaml:3:1: Port web/b: faults\nb.yaml:9:1: more", LastErrorAt: started.Add(time.Hour),
+			Takeovers: []api.TakeoverStatus{
+				{Device: "eth0", State: api.TakeoverTrial, Reason: "the default route leaves by it", Until: started.Add(2 * time.Hour)},
+			},
 			Ports:    api.PortCount{Total: 4, Up: 2, Down: 1, Absent: 1},
 			Sessions: api.SessionCount{Live: 2, Capacity: 1 << 20, Created: 9, Ended: map[string]uint64{"IDLE_TIMEOUT": 6, "RESET": 1}},
 			Memory:   api.MemoryStatus{Buffers: 16640, BuffersInUse: 128, Pages: "thp 48 of 48 MiB", Sessions: 400 << 20, Resident: 512 << 20},
