@@ -114,7 +114,7 @@ func (a *attempt) act(ctx context.Context) []output {
 	case s.Node != "":
 		a.failed(a.node(ctx))
 	case s.Device != nil:
-		a.failed(a.device())
+		a.failed(a.device(ctx))
 	case s.Pause != 0:
 		select {
 		case <-ctx.Done():
@@ -232,13 +232,14 @@ func (a *attempt) judgeJSON(o *output, expand func(string) string) {
 		return
 	}
 	for _, path := range sortedNames(a.step.Expect.JSON) {
-		want := a.step.Expect.JSON[path]
+		condition := a.step.Expect.JSON[path]
+		want := condition.expanded(expand)
 		got, err := jsonAt(document, expand(path))
 		switch {
 		case err != nil:
 			a.fault("%s: %v", o.where, err)
 		case !want.Holds(got):
-			a.fault("%s: %s: want %s, got %s", o.where, path, &want, shorten(got, 200))
+			a.fault("%s: %s: want %s, got %s", o.where, path, want, shorten(got, 200))
 		}
 	}
 }
@@ -275,7 +276,7 @@ func (a *attempt) node(ctx context.Context) error {
 	}
 }
 
-func (a *attempt) device() error {
+func (a *attempt) device(ctx context.Context) error {
 	d := a.step.Device
 	f := a.lab.plan.port(d.Of)
 	netNS, name := a.lab.plan.namespaces[0].netns, f.nodeEnd
@@ -286,8 +287,8 @@ func (a *attempt) device() error {
 	case "delete":
 		return netdev.Delete(netNS, name)
 	case "create":
-		if f.isTAP() {
-			return errors.New("a TAP is made by the node")
+		if f.isTAP() { // the node makes it, and the lab sets it up
+			return a.lab.plan.awaitDevices(ctx)
 		}
 		return errors.Join(a.lab.plan.makeDevice(f), f.ns.addRoutes())
 	default:

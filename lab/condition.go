@@ -19,8 +19,9 @@ import (
 //	"~ ^web-[12]$"       matched by the regular expression
 //	[a, b]               one of them
 type Condition struct {
-	text  string
-	tests []func(value string) bool // one must hold
+	text  string                    // for messages
+	words []string                  // as written
+	tests []func(value string) bool // of the words; one must hold
 }
 
 var (
@@ -104,7 +105,20 @@ func (c *Condition) decode(d *decoder, n *yaml.Node, path string) {
 		}
 		c.tests = append(c.tests, one.tests...)
 	}
-	c.text = strings.Join(words, " or ")
+	c.text, c.words = strings.Join(words, " or "), words
+}
+
+// expanded is the condition with the names in it replaced.
+func (c *Condition) expanded(expand func(string) string) *Condition {
+	e := &Condition{}
+	for _, w := range c.words {
+		e.words = append(e.words, expand(w))
+		if one, err := parseCondition(expand(w)); err == nil {
+			e.tests = append(e.tests, one.tests...)
+		}
+	}
+	e.text = strings.Join(e.words, " or ")
+	return e
 }
 
 // Holds reports whether the value is as wanted.

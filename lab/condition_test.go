@@ -2,6 +2,7 @@ package lab
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -45,6 +46,14 @@ func TestConditionIsOneOfAList(t *testing.T) {
 		require.Equal(t, want, c.Holds(value), value)
 	}
 	require.Equal(t, "0 or 130 or > 200", c.String())
+}
+
+func TestConditionExpandsNames(t *testing.T) {
+	c := decoded[Condition](t, "[NAME, '~ ^NAME$']")
+	e := c.expanded(func(s string) string { return strings.ReplaceAll(s, "NAME", "web-1") })
+	require.True(t, e.Holds("web-1"))
+	require.False(t, e.Holds("NAME"))
+	require.Equal(t, "web-1 or ~ ^web-1$", e.String())
 }
 
 // decoded is a value of its YAML.

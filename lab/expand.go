@@ -13,6 +13,7 @@ import (
 //	${ip:demo/web-1}      its first IPv4 address
 //	${ip6:demo/web-1}     its first IPv6 address
 //	${ips:demo/*}         the IPv4 addresses of all that match, with blanks between
+//	${ips6:demo/*}        their IPv6 addresses
 //	${names:demo/*}       the names themselves
 //	${mac:demo/web-1}     the MAC address of its first interface
 //	${gateway:demo/web-1} the IPv4 gateway of its first interface
@@ -23,7 +24,7 @@ import (
 // dollar is the shell's.
 type variable struct{ kind, name string }
 
-var variableForm = regexp.MustCompile(`\$\{(ip|ip6|ips|names|mac|gateway|netns|device):([^}]*)\}`)
+var variableForm = regexp.MustCompile(`\$\{(ip|ip6|ips|ips6|names|mac|gateway|netns|device):([^}]*)\}`)
 
 func variables(text string) (found []variable) {
 	for _, m := range variableForm.FindAllStringSubmatch(text, -1) {
@@ -36,7 +37,7 @@ func (v variable) check(names, ports map[string]bool) error {
 	switch {
 	case v.name == "self":
 		return nil
-	case v.kind == "ips" || v.kind == "names":
+	case v.kind == "ips" || v.kind == "ips6" || v.kind == "names":
 		if len(matching(v.name, names)) > 0 {
 			return nil
 		}
@@ -62,6 +63,8 @@ func (p *plan) expand(text, self string) string {
 		switch kind {
 		case "ips":
 			return strings.Join(p.each(name, func(ns *namespace) string { return ns.address(netip.Addr.Is4) }), " ")
+		case "ips6":
+			return strings.Join(p.each(name, func(ns *namespace) string { return ns.address(netip.Addr.Is6) }), " ")
 		case "names":
 			return strings.Join(p.each(name, func(ns *namespace) string { return ns.name }), " ")
 		case "device":

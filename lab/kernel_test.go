@@ -5,10 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,9 +33,10 @@ func TestKernel(t *testing.T) {
 		t.Skip("labs make network namespaces: run as root")
 	}
 	binary := filepath.Join(t.TempDir(), "sluice")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "../cmd/sluice")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	output, err := build.CombinedOutput()
+	// Under the race detector the switch is watched as well: a race is an exit
+	// status of its own, and so a failure.
+	race := fmt.Sprintf("-race=%t", underRace())
+	output, err := exec.Command("go", "build", "-buildvcs=false", race, "-o", binary, "../cmd/sluice").CombinedOutput()
 	require.NoError(t, err, "%s", output)
 
 	shipped, err := lab.Shipped()
@@ -57,6 +61,12 @@ func TestKernel(t *testing.T) {
 			row.test(t, newLabs(t, binary))
 		})
 	}
+}
+
+// underRace reports whether this test was built with -race.
+func underRace() bool {
+	info, found := debug.ReadBuildInfo()
+	return found && slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "-race" && s.Value == "true" })
 }
 
 // labs is the command line with a folder of its own for labs.

@@ -2,11 +2,13 @@ package lab
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,6 +40,9 @@ func Decode(file string, data []byte) (*Scenario, control.Faults) {
 		}
 	}
 	if len(d.faults) > 0 {
+		slices.SortStableFunc(d.faults, func(a, b control.Fault) int {
+			return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		})
 		return nil, d.faults
 	}
 	return s, nil
@@ -70,7 +75,11 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 			at.line = line
 		}
 	}
-	d.faultAt(at, "", message, "")
+	hint := ""
+	if strings.Contains(message, "did not find expected key") {
+		hint = "the indentation fits no line above it; a block whose first line is indented further than the others begins with |2"
+	}
+	d.faultAt(at, "", message, hint)
 	return nil
 }
 

@@ -127,6 +127,7 @@ hosts:
 	for _, row := range []struct{ text, want string }{
 		{"${ip:demo/a} ${ip6:demo/b}", "10.1.0.2 2001:db8::3"},
 		{"${ips:demo/*}", "10.1.0.2 10.1.0.3"},
+		{"${ips6:demo/*}", "2001:db8::2 2001:db8::3"},
 		{"${names:demo/*}", "demo/a demo/b"},
 		{"${ip:self} ${gateway:self} ${mac:self}", "10.1.0.3 10.1.0.1 0a:58:0a:01:00:03"},
 		{"${netns:demo/a} ${netns:node}", "sl-test-demo.a sl-test-node"},

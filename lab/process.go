@@ -97,10 +97,17 @@ func (l *Lab) searchPath() string {
 }
 
 func (l *Lab) environment(self string) []string {
-	return []string{
+	env := []string{
 		"PATH=" + l.searchPath(), "HOME=" + l.dir, "LC_ALL=C.UTF-8",
 		"SLUICE_LAB=" + l.dir, "SLUICE_POD=" + self, "SLUICE_API=unix:" + l.socket(),
 	}
+	// What developers tell Go's runtime is meant for the node.
+	for _, name := range []string{"GODEBUG", "GORACE", "GOTRACEBACK", "GOCOVERDIR"} {
+		if value, given := os.LookupEnv(name); given {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
 }
 
 // ended reports whether it has.
