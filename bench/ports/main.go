@@ -32,11 +32,11 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) (err error) {
-	if len(args) == 2 && args[0] == "rr-server" {
-		return serveRequests(args[1])
+	if len(args) == 3 && args[0] == "rr-server" {
+		return serveRequests(args[1], args[2])
 	}
-	if len(args) == 3 && args[0] == "rr-client" {
-		return sendRequests(args[1], args[2])
+	if len(args) == 4 && args[0] == "rr-client" {
+		return sendRequests(args[1], args[2], args[3])
 	}
 	flags := flag.NewFlagSet("ports", flag.ContinueOnError)
 	sluice := flags.String("sluice", "bin/sluice", "the binary to measure")

@@ -20,11 +20,12 @@ const (
 	figCPUPerGB  figure = "CPU s per GB"
 	figDaemonTCP figure = "of it the daemon"
 	figP50       figure = "request/response p50, µs"
+	figP50Apart  figure = "p50 on a CPU each, µs"
 	figP99       figure = "p99, µs"
 	figCPUPerReq figure = "CPU µs per request"
 )
 
-var figures = []figure{figGbps, figCPUPerGB, figDaemonTCP, figP50, figP99, figCPUPerReq}
+var figures = []figure{figGbps, figCPUPerGB, figDaemonTCP, figP50, figP99, figCPUPerReq, figP50Apart}
 
 // measure takes each figure of a way once.
 func (b *bed) measure(ctx context.Context, w *way, r *results) error {
@@ -48,18 +49,23 @@ func (b *bed) measure(ctx context.Context, w *way, r *results) error {
 	}
 
 	before = after
-	answer, err := b.requests(ctx, w)
+	answer, err := b.requests(ctx, w, anyCPU, anyCPU)
 	if err != nil {
 		return err
 	}
 	if after, err = w.cpu(); err != nil {
 		return err
 	}
-	r.add(w, figP50, float64(answer.P50)/1e3)
-	r.add(w, figP99, float64(answer.P99)/1e3)
-	r.add(w, figCPUPerReq, float64(after.minus(before).machine.Microseconds())/float64(answer.Requests))
-	return nil
+	r.add(w, figP50, micros(answer.P50))
+	r.add(w, figP99, micros(answer.P99))
+	r.add(w, figCPUPerReq, micros(after.minus(before).machine)/float64(answer.Requests))
+	if answer, err = b.requests(ctx, w, "0", "1"); err == nil {
+		r.add(w, figP50Apart, micros(answer.P50))
+	}
+	return err
 }
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
 // inPod prepares a program in a pod's namespace.
 func inPod(ctx context.Context, pod string, args ...string) *exec.Cmd {
@@ -102,12 +108,13 @@ func (b *bed) stream(ctx context.Context, w *way) (bytes, seconds float64, err e
 }
 
 // requests sends requests of one byte, one after the other, and awaits each answer.
-func (b *bed) requests(ctx context.Context, w *way) (a answer, err error) {
+// The ends are on the CPUs that are named.
+func (b *bed) requests(ctx context.Context, w *way, clientCPU, serverCPU string) (a answer, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return a, err
 	}
-	server := inPod(ctx, w.pods[1], self, "rr-server", "10.9.0.2:7007")
+	server := inPod(ctx, w.pods[1], self, "rr-server", "10.9.0.2:7007", serverCPU)
 	ready, err := server.StdoutPipe()
 	if err != nil {
 		return a, err
@@ -120,7 +127,7 @@ func (b *bed) requests(ctx context.Context, w *way) (a answer, err error) {
 	if _, err := ready.Read(make([]byte, 1)); err != nil {
 		return a, fmt.Errorf("the server is not ready: %w", err)
 	}
-	client := inPod(ctx, w.pods[0], self, "rr-client", "10.9.0.2:7007", b.duration.String())
+	client := inPod(ctx, w.pods[0], self, "rr-client", "10.9.0.2:7007", clientCPU, b.duration.String())
 	client.Stderr = os.Stderr
 	out, err := client.Output()
 	if err != nil {

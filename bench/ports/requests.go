@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,14 +17,28 @@ import (
 // their own: Go's network poller would add its own wake-ups to every way, and make
 // their ratio look better than it is.
 
+// anyCPU leaves it to the scheduler.
+const anyCPU = "any"
+
 // answer is what the client measured.
 type answer struct {
 	Requests      int
 	P50, P90, P99 time.Duration
 }
 
-func endpoint(address string) (int, *unix.SockaddrInet4, error) {
+func endpoint(address, cpu string) (int, *unix.SockaddrInet4, error) {
 	runtime.LockOSThread()
+	if cpu != anyCPU {
+		n, err := strconv.Atoi(cpu)
+		if err != nil {
+			return 0, nil, err
+		}
+		var set unix.CPUSet
+		set.Set(n)
+		if err := unix.SchedSetaffinity(0, &set); err != nil {
+			return 0, nil, err
+		}
+	}
 	a, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return 0, nil, err
@@ -33,8 +48,8 @@ func endpoint(address string) (int, *unix.SockaddrInet4, error) {
 }
 
 // serveRequests answers one client, byte by byte, until it hangs up.
-func serveRequests(address string) error {
-	fd, at, err := endpoint(address)
+func serveRequests(address, cpu string) error {
+	fd, at, err := endpoint(address, cpu)
 	if err != nil {
 		return err
 	}
@@ -67,12 +82,12 @@ func serveRequests(address string) error {
 }
 
 // sendRequests asks for as long as it is told, and prints the answer.
-func sendRequests(address, duration string) error {
+func sendRequests(address, cpu, duration string) error {
 	long, err := time.ParseDuration(duration)
 	if err != nil {
 		return err
 	}
-	fd, to, err := endpoint(address)
+	fd, to, err := endpoint(address, cpu)
 	if err != nil {
 		return err
 	}
