@@ -166,13 +166,13 @@ func (w *Worker) run(idle Idle, p *poller) {
 	idle = idle.withDefaults()
 	var spin time.Duration
 	nap := idle.Nap / 16
-	idleSince := Now()
+	idleSince, idleTurns := Now(), 0
 	for !w.engine.stop.Load() {
 		w.refreshSnapshot()
 		start := Now()
 		relaxed.Add(&w.stats.turns, 1)
 		if w.turn(start, p) > 0 {
-			idleSince, nap = Now(), idle.Nap/16
+			idleSince, idleTurns, nap = Now(), 0, idle.Nap/16
 			relaxed.Add(&w.stats.busyNs, uint64(idleSince-start))
 			continue
 		}
@@ -180,7 +180,9 @@ func (w *Worker) run(idle Idle, p *poller) {
 			continue
 		}
 		if time.Duration(start-idleSince) < spin {
-			yield()
+			if idleTurns++; idleTurns%yieldEvery == 1 {
+				yield()
+			}
 			continue
 		}
 		longest := idle.Sleep
@@ -196,6 +198,10 @@ func (w *Worker) run(idle Idle, p *poller) {
 		}
 	}
 }
+
+// yieldEvery: a worker that spins yields in its first empty turn, and then in
+// every so-manieth.
+const yieldEvery = 16
 
 // yield lets others run that wait for this processor: the one whose frame was
 // just delivered, most often. The kernel wakes a receiver where its frame was sent,
