@@ -20,7 +20,8 @@ type Options struct {
 	// programs in the lab. Default: this process's own.
 	Binary string
 
-	// Progress is told what is being done now; nil is nobody.
+	// Progress is told what is being done now, "" when that is over, by one
+	// goroutine at a time; nil is nobody.
 	Progress func(what string)
 }
 

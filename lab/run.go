@@ -134,7 +134,6 @@ func (r *runner) step(ctx context.Context, s *Step) bool {
 	name := s.title()
 	result := StepResult{Line: s.At.line, Name: name}
 	stopTelling := r.tell(name)
-	defer stopTelling()
 	for {
 		result.Attempts++
 		a := &attempt{lab: r.lab, step: s}
@@ -154,17 +153,18 @@ func (r *runner) step(ctx context.Context, s *Step) bool {
 	return r.report(ctx, result)
 }
 
-// tell says every second what takes long.
+// tell says every second what takes long, until stop returns.
 func (r *runner) tell(name string) (stop func()) {
 	r.lab.options.Progress(name)
-	done, ended := make(chan struct{}), false
 	begin := time.Now()
-	ticker := time.NewTicker(time.Second)
+	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(time.Second)
 		defer ticker.Stop()
 		for {
 			select {
-			case <-done:
+			case <-end:
 				return
 			case <-ticker.C:
 				r.lab.options.Progress(fmt.Sprintf("%s (%.0f s)", name, since(begin)))
@@ -172,10 +172,8 @@ func (r *runner) tell(name string) (stop func()) {
 		}
 	}()
 	return func() {
-		if !ended {
-			ended = true
-			close(done)
-		}
+		close(end)
+		<-ended
 	}
 }
 
