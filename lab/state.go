@@ -99,10 +99,14 @@ func replaceFile(path string, data []byte) error {
 
 // lockAll keeps others from making and sweeping labs meanwhile.
 func lockAll(dir string) (unlock func(), err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	err = os.MkdirAll(dir, 0o755)
+	var f *os.File
+	if err == nil {
+		f, err = os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	}
+	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("%w: run as root: labs make network namespaces and devices", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}
