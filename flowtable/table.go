@@ -176,6 +176,15 @@ func (t *Table) alloc(size int, err error) (unsafe.Pointer, error) {
 	return m.Base(), nil
 }
 
+// Populate is packet.Mapping.Populate of the table's memory: what Prefault
+// does, for a table that is in use already.
+func (t *Table) Populate(more func() bool) {
+	t.index.mem.Populate(more)
+	for i := range t.mem {
+		t.mem[i].Populate(more)
+	}
+}
+
 // Close returns the memory. Nobody may use the table, its workers, or a
 // pointer to an Entry any more; records that wait can still be read.
 func (t *Table) Close() error {

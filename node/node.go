@@ -149,6 +149,15 @@ func maxPortNumber(m *control.Model) (highest int) {
 // Engine returns the data plane.
 func (n *Node) Engine() *dataplane.Engine { return n.engine }
 
+// Populate has the kernel give all memory that frames and sessions may need, while
+// the node works: a page that is missing costs the packet that needs it
+// milliseconds where the machine has to find it first. It ends early when more
+// says so. Close must not be called before it has returned.
+func (n *Node) Populate(more func() bool) {
+	n.arena.Populate(more)
+	n.table.Populate(more)
+}
+
 // Arena returns the frames' memory.
 func (n *Node) Arena() *packet.Arena { return n.arena }
 

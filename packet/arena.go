@@ -196,6 +196,10 @@ func (a *Arena) Close() error {
 	return nil
 }
 
+// Populate is Mapping.Populate of the memory: what Prefault does, for an Arena
+// that is in use already.
+func (a *Arena) Populate(more func() bool) { a.mapping.Populate(more) }
+
 // Config returns the configuration with defaults filled in.
 func (a *Arena) Config() ArenaConfig { return a.cfg }
 

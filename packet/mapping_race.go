@@ -19,6 +19,9 @@ func Map(size int, _ bool) (Mapping, error) {
 	return Mapping{mem: b[skip:][:size:size]}, nil
 }
 
+// Populate does nothing: Go has the pages.
+func (m *Mapping) Populate(func() bool) {}
+
 // Bytes returns the memory.
 func (m *Mapping) Bytes() []byte { return m.mem }
 

@@ -132,8 +132,11 @@ func (b *bed) start(ctx context.Context, w *way) error {
 	if err := os.WriteFile(file, []byte(config.String()), 0o600); err != nil {
 		return err
 	}
-	c := exec.Command("ip", "netns", "exec", w.node, b.sluice, "run", "--config", file,
-		"--state", filepath.Join(dir, "state"), "--api", "unix:"+filepath.Join(dir, "api.sock"), "--log-level", "warn")
+	args := []string{
+		"netns", "exec", w.node, b.sluice, "run", "--config", file,
+		"--state", filepath.Join(dir, "state"), "--api", "unix:" + filepath.Join(dir, "api.sock"), "--log-level", "warn",
+	}
+	c := exec.Command("ip", append(args, w.flags...)...)
 	c.Stderr = os.Stderr
 	if err := c.Start(); err != nil {
 		return err

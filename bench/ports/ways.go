@@ -9,6 +9,7 @@ type way struct {
 
 	// device is the type of the ports for Sluice; empty for the kernel's own ways.
 	device string
+	flags  []string // of the daemon, besides
 	bridge bool
 
 	pods   [2]string // namespaces
@@ -27,6 +28,8 @@ func allWays() []*way {
 		{name: baseline, about: "Linux bridge, super-frames pass", bridge: true},
 		{name: "afpacket", about: "Sluice, packet sockets with virtio headers", device: "afpacket"},
 		{name: "tap", about: "Sluice, TAPs with virtio headers", device: "tap"},
+		{name: "afpacket-awake", about: "the same, --cpu-latency 0s", device: "afpacket", flags: []string{"--cpu-latency", "0s"}},
+		{name: "tap-awake", about: "the same, --cpu-latency 0s", device: "tap", flags: []string{"--cpu-latency", "0s"}},
 		{name: "afxdp", about: "Sluice, AF_XDP (native, copy); no super-frames", device: "afxdp"},
 	}
 }

@@ -60,6 +60,7 @@ daemon at a time.`,
 				return withStatus(exitUsage, err)
 			}
 			c.Stdin, c.Version = cmd.InOrStdin(), buildVersion().Version
+			c.HoldCPULatency = cmd.Flags().Changed("cpu-latency")
 			return runDaemon(cmd.Context(), c)
 		},
 	}
@@ -71,6 +72,8 @@ daemon at a time.`,
 	f.StringVar(&workers, "workers", "", "number of workers, 1 to 256, or auto: one less than there are CPUs; default: the NodeConfig's")
 	f.IntVar(&c.Buffers, "buffers", 0, "packet buffers of 2 KiB; default by ports and memory, at least 16384")
 	f.IntVar(&c.Supers, "super-buffers", 0, "buffers of 68 KiB for super-frames; default by ports and memory, at least 256")
+	f.BoolVar(&c.Populate, "populate", true, "have the kernel give all memory right after the start, not when frames need it")
+	f.DurationVar(&c.CPULatency, "cpu-latency", 0, "while frames pass, keep idle CPUs from states that take longer to leave, as 0s or 10us; default: the kernel's choice")
 	f.StringArrayVar(&c.Takeover, "takeover", nil, "DEV or NETNS/DEV: a device that may be taken although the host uses it itself; may be repeated")
 	f.DurationVar(&c.TakeoverTimeout, "takeover-timeout", daemon.DefaultTakeoverTimeout, "how long a taken device waits for sluice takeover confirm before it is given back")
 	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")

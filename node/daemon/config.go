@@ -34,6 +34,15 @@ type Config struct {
 	Buffers int // packet buffers of 2 KiB; 0: by ports and memory, see Memory
 	Supers  int // super-frame buffers of 68 KiB; likewise
 
+	// Populate has the kernel give all of that memory right after the start, in the
+	// background, instead of when frames need it.
+	Populate bool
+
+	// HoldCPULatency keeps idle processors from sleeping states that they leave
+	// later than after CPULatency, while frames pass.
+	HoldCPULatency bool
+	CPULatency     time.Duration
+
 	// Seed of hashes; 0: a random one, as a live switch should have.
 	Seed uint64
 

@@ -29,19 +29,21 @@ import (
 // whatever is in force is on the disk, and a daemon that is killed at any point
 // makes the same choices again.
 type Daemon struct {
-	config  Config
-	log     *slog.Logger
-	phases  *phases
-	notify  *notifier
-	lock    *os.File // nil without a state folder
-	store   closingStore
-	node    *node.Node
-	follow  *follower // nil if there is nothing to follow
-	attend  *attendant
-	trials  *takeovers
-	answers *answerer // nil without an API
-	stdin   []byte    // what was read of "-"
-	started time.Time
+	config Config
+	log    *slog.Logger
+	phases *phases
+	notify *notifier
+	lock   *os.File // nil without a state folder
+	store  closingStore
+	node   *node.Node
+	follow *follower // nil if there is nothing to follow
+	attend *attendant
+
+	stopBackground func() // nil until there is something to stop
+	trials         *takeovers
+	answers        *answerer // nil without an API
+	stdin          []byte    // what was read of "-"
+	started        time.Time
 
 	// What is in force; Run's goroutine only.
 	state store.State
@@ -123,7 +125,31 @@ func (d *Daemon) start() (err error) {
 	d.phases.done("start the workers")
 	d.ready(objects)
 	d.answers.serve(d)
+	d.background()
 	return nil
+}
+
+// background starts what goes on beside the workers until close.
+func (d *Daemon) background() {
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	d.stopBackground = func() { close(done); running.Wait() }
+	if d.config.Populate {
+		running.Go(func() {
+			d.node.Populate(func() bool {
+				select {
+				case <-done:
+					return false
+				default:
+					return true
+				}
+			})
+			d.log.Debug("all memory is there", "residentMiB", residentMemory()>>20)
+		})
+	}
+	if d.config.HoldCPULatency {
+		running.Go(func() { d.holdLatency(done) })
+	}
 }
 
 // openState locks the state folder and reads what is in it.
@@ -152,7 +178,7 @@ func (d *Daemon) openState() (err error) {
 func (d *Daemon) makeNode(m *control.Model) (err error) {
 	asked := workers(d.config.Workers)
 	available := availableMemory(os.DirFS("/"))
-	memory := memoryFor(m, available)
+	memory := MemoryFor(m, available)
 	if d.config.Buffers != 0 {
 		memory.Buffers = d.config.Buffers
 	}
@@ -275,6 +301,9 @@ func (d *Daemon) close() error {
 	errs = append(errs, d.answers.close())
 	if d.follow != nil {
 		d.follow.stop()
+	}
+	if d.stopBackground != nil {
+		d.stopBackground()
 	}
 	if d.attend != nil {
 		d.attend.close()

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
 )
 
@@ -46,26 +47,33 @@ type Memory struct {
 	Buffers, Supers int
 }
 
-// memoryFor sizes the arena: for the queues of a model, whose rings all hold
-// buffers, with as much again for ports that come later, and within an eighth of
-// the memory that is available. It is taken once: ports come and go while the
-// node lives.
-func memoryFor(m *control.Model, available uint64) Memory {
-	const perQueue = 2048 // in a device's receive and transmit rings, and on the way
-	queues, offloads := 0, 0
+// MemoryFor sizes the arena: for the queues of a model, with as much again for
+// ports that come later, and within an eighth of the memory that is available, in bytes. It
+// is taken once: ports come and go while the node lives.
+func MemoryFor(m *control.Model, available uint64) Memory {
+	const (
+		inRings   = 4096 // of an AF_XDP queue: receive and transmit ring
+		inTransit = 128  // of any other: what is being received, and sent
+	)
+	buffers, supers := minBuffers, minSupers
 	for i := range m.Ports {
 		d := &m.Ports[i].Device
-		if d.Type == "" {
+		queues := max(d.Queues, 1)
+		switch {
+		case d.Type == "":
 			continue
+		case d.Type == api.DeviceAFXDP:
+			buffers += 2 * inRings * queues
+		default:
+			buffers += 2 * inTransit * queues
 		}
-		queues += max(d.Queues, 1)
 		if d.Offload {
-			offloads += max(d.Queues, 1)
+			supers += 4 * queues
 		}
 	}
 	bound := available / 8
-	buffers := min(minBuffers+2*perQueue*queues, maxBuffers, int(min(bound/bufferSize, math.MaxInt32)))
-	supers := min(minSupers+32*offloads, maxSupers, int(min(bound/8/superSize, math.MaxInt32)))
+	buffers = min(buffers, maxBuffers, int(min(bound/bufferSize, math.MaxInt32)))
+	supers = min(supers, maxSupers, int(min(bound/8/superSize, math.MaxInt32)))
 	return Memory{max(buffers, minBuffers), max(supers, minSupers)}
 }
 

@@ -80,8 +80,8 @@ func TestMemoryFor(t *testing.T) {
 	}{
 		{"without ports the least", nil, false, 8 * gib, Memory{16384, 256}},
 		{"ports without devices need none", []int{0, 0}, true, 8 * gib, Memory{16384, 256}},
-		{"by queues", []int{1, 4}, false, 8 * gib, Memory{16384 + 5*4096, 256}},
-		{"super-frames for those that have them", []int{1, 1}, true, 8 * gib, Memory{16384 + 2*4096, 256 + 64}},
+		{"by queues, whose rings hold buffers", []int{1, 4}, false, 8 * gib, Memory{16384 + 5*8192, 256}},
+		{"super-frames for those that have them", []int{1, 1}, true, 8 * gib, Memory{16384 + 2*8192, 256 + 8}},
 		{"within an eighth of the memory", []int{256, 256}, true, gib, Memory{65536, 256}},
 		{"but the least in any case", []int{256}, true, 1 << 20, Memory{16384, 256}},
 		{"and no more than an arena holds", []int{256, 256, 256, 256}, false, 1 << 50, Memory{1 << 20, 256}},
@@ -91,14 +91,22 @@ func TestMemoryFor(t *testing.T) {
 		for _, q := range tt.queues {
 			d := control.Device{Queues: q, Offload: tt.offload}
 			if q > 0 {
-				d.Type = api.DeviceAFPacket
+				d.Type = api.DeviceAFXDP
 			}
 			m.Ports = append(m.Ports, control.Port{Device: d})
 		}
-		got := memoryFor(m, tt.available)
+		got := MemoryFor(m, tt.available)
 		require.Equal(t, tt.want, got, tt.why)
 		require.Less(t, uint64(got.Buffers)*bufferSize+uint64(got.Supers)*superSize, uint64(4*gib), tt.why)
 	}
+}
+
+func TestMemoryForSockets(t *testing.T) {
+	m := &control.Model{Ports: make([]control.Port, 200)}
+	for i := range m.Ports {
+		m.Ports[i].Device = control.Device{Type: api.DeviceAFPacket, Queues: 1, Offload: true}
+	}
+	require.Equal(t, Memory{16384 + 200*256, 256 + 200*4}, MemoryFor(m, 64<<30), "packet sockets keep no rings")
 }
 
 func TestWorkers(t *testing.T) {
