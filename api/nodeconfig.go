@@ -94,7 +94,7 @@ type Timers struct {
 
 // Limits bound what traffic can make the node hold or do.
 type Limits struct {
-	// Sessions is the most sessions at a time; their memory, about 256 bytes
+	// Sessions is the most sessions at a time; their memory, about 360 bytes
 	// each, is taken at the start. 1024..67108864, default 262144.
 	Sessions int `json:"sessions,omitempty" min:"1024" max:"67108864" default:"262144"`
 

@@ -106,6 +106,20 @@ func (c *Cache) AllocFor(size int) Index {
 	}
 }
 
+// allocFor fills out with buffers for frames of size bytes each and returns how
+// many there were.
+func (c *Cache) allocFor(out []Index, size int) (n int) {
+	if size <= c.arena.cfg.BufferSize-Headroom {
+		return c.AllocN(out)
+	}
+	for ; n < len(out); n++ {
+		if out[n] = c.AllocSuper(); out[n] == 0 {
+			break
+		}
+	}
+	return n
+}
+
 // Clone copies frame and Meta of i, which stays the caller's, into a new
 // buffer. It returns 0 if there is none.
 func (c *Cache) Clone(i Index) Index {

@@ -22,15 +22,15 @@ type segmentation struct {
 }
 
 // Segment cuts the super-frame in buffer i into frames of at most
-// Meta.GSOSize bytes of payload in ordinary buffers from c, complete with
-// lengths and checksums, as the sender would have sent them: IPv4
+// Meta.GSOSize bytes of payload in buffers from c, complete with lengths and checksums, as the sender would have sent them: IPv4
 // identifications count up, FIN and PSH are on the last TCP segment only, CWR on
 // the first only.
 //
 // On success, r is None, i is freed, and the caller owns out[:n]. Otherwise i
 // stays the caller's and no buffer is lost: r is NoBuffer if c cannot provide
 // them, or Unsegmentable if the headers contradict each other or Meta, a segment
-// does not fit an ordinary buffer, or there are more than out takes.
+// does not fit a buffer, or there are more than out takes. Segments of jumbo frames
+// that are longer than an ordinary buffer lie in super-frame buffers.
 func Segment(c *Cache, i Index, out []Index) (n int, r Reason) {
 	a := c.arena
 	m := a.Meta(i)
@@ -39,7 +39,7 @@ func Segment(c *Cache, i Index, out []Index) (n int, r Reason) {
 	s, valid := segmentationOf(frame, m.GSOType&^gsoECN)
 	size := s.end - s.payload
 	mss := int(m.GSOSize)
-	if !valid || mss == 0 || s.payload+min(mss, size) > a.cfg.BufferSize-Headroom {
+	if !valid || mss == 0 || s.payload+min(mss, size) > a.LongestFrame() {
 		return 0, Unsegmentable
 	}
 	n = max(1, (size+mss-1)/mss)
@@ -47,7 +47,7 @@ func Segment(c *Cache, i Index, out []Index) (n int, r Reason) {
 		return 0, Unsegmentable
 	}
 	out = out[:n]
-	if got := c.AllocN(out); got < n {
+	if got := c.allocFor(out, s.payload+min(mss, size)); got < n {
 		c.FreeN(out[:got])
 		return 0, NoBuffer
 	}

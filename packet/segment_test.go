@@ -196,7 +196,6 @@ func TestUnsegmentable(t *testing.T) {
 		mss     int
 	}{
 		{"segments of 0 bytes would never end", tcp, nil, GSOTCPv4, 0},
-		{"a segment larger than a buffer", tcp, nil, GSOTCPv4, 2048 - Headroom - 54 + 1},
 		{"more segments than out takes", tcp, nil, GSOTCPv4, 100},
 		{"no super-frame at all", tcp, nil, GSONone, 1448},
 		{"Meta says IPv6, the frame IPv4", tcp, nil, GSOTCPv6, 1448},
@@ -251,6 +250,28 @@ func TestSegmentWithoutBuffers(t *testing.T) {
 		s.bigTCP = false
 		checkSegments(t, a, s, 1700, out[:n])
 		c.FreeN(out[:n])
+	}
+}
+
+func TestSegmentsOfJumboFramesLieInSuperFrameBuffers(t *testing.T) {
+	a := newTestArena(t, ArenaConfig{Buffers: 8, Supers: 4, Debug: true})
+	c := a.NewCache()
+	for _, s := range []superFrame{{proto: ProtoTCP, payload: 20000}, {v6: true, proto: ProtoUDP, payload: 20000}} {
+		const mss = 8900
+		i := load(t, c, s.build(), s.gsoType(), mss)
+		out := make([]Index, 8)
+		n, r := Segment(c, i, out)
+		require.Equal(t, None, r)
+		require.Equal(t, 3, n)
+		checkSegments(t, a, s, mss, out[:n])
+		require.Equal(t, 3, a.InUse(), "the super-frame is free again")
+
+		small := load(t, c, s.build(), s.gsoType(), 5000)
+		_, r = Segment(c, small, out[n:])
+		require.Equal(t, NoBuffer, r, "four more are not there")
+		c.Free(small)
+		c.FreeN(out[:n])
+		require.Zero(t, a.InUse())
 	}
 }
 

@@ -47,6 +47,9 @@ type Memory struct {
 	Buffers, Supers int
 }
 
+// Bytes is what the arena takes.
+func (m Memory) Bytes() uint64 { return uint64(m.Buffers)*bufferSize + uint64(m.Supers)*superSize }
+
 // MemoryFor sizes the arena: for the queues of a model, with as much again for
 // ports that come later, and within an eighth of the memory that is available, in bytes. It
 // is taken once: ports come and go while the node lives.

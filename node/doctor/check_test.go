@@ -125,7 +125,7 @@ func TestChecks(t *testing.T) {
 		{"a quota of less than the workers need", func(f *Facts) { f.Machine.Quota, f.Machine.QuotaFile = 1.5, "/sys/cpu.max" }, "machine", "CPU quota", Warn, "1.5 processors (/sys/cpu.max)", "CPUQuota="},
 		{"a quota that has been used up", func(f *Facts) { f.Machine.Quota, f.Machine.Throttled = 8, 12 }, "machine", "CPU quota", Warn, "used up in 12 periods", "CPUQuota="},
 		{"a quota that is large enough", func(f *Facts) { f.Machine.Quota = 2 }, "machine", "CPU quota", Info, "2 processors", ""},
-		{"no room for the sessions", func(f *Facts) { f.Want.Sessions = 64 << 20 }, "machine", "memory", Fail, "16 GiB for sessions", "sessions: fewer"},
+		{"no room for the sessions", func(f *Facts) { f.Want.Sessions = 64 << 20 }, "machine", "memory", Fail, "23 GiB for sessions", "sessions: fewer"},
 		{"little room", func(f *Facts) { f.Machine.MemoryAvailable, f.Machine.MemoryLimited = 300<<20, "/sys/memory.max" }, "machine", "memory", Warn, "300 MiB available (/sys/memory.max)", "sessions: fewer"},
 		{"no huge pages of any kind", func(f *Facts) { f.Machine.TransparentHuge = "never" }, "machine", "huge pages", Info, "0 free; transparent ones: never", "vm.nr_hugepages="},
 		{"reserved huge pages", func(f *Facts) { f.Machine.HugePages, f.Machine.HugeFree = 512, 500 }, "machine", "huge pages", OK, "500 of 512 free", ""},

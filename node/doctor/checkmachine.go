@@ -2,37 +2,25 @@ package doctor
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
 	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/node/daemon"
 )
 
-// Memory that a node takes at its start.
-const (
-	leastBuffers    = 16384 * 2 << 10 // ordinary packet buffers
-	leastSupers     = 256 * 68 << 10  // buffers of super-frames
-	buffersPerQueue = 4096 * 2 << 10  // more for each queue
-	supersPerQueue  = 32 * 68 << 10   // and for each with offloads
-	sessionSize     = 256             // with its part of the table
-)
+// sessionSize is the memory of a session with its part of the table, bytes.
+const sessionSize = 368
 
 // arena is the memory of packet buffers that a node takes if there is enough.
 func (w *Want) arena() uint64 {
-	n := uint64(leastBuffers + leastSupers)
-	for i := range w.Ports {
-		d := &w.Ports[i].Device
-		if !isReal(d.Type) {
-			continue
-		}
-		queues := uint64(max(d.Queues, 1))
-		n += queues * buffersPerQueue
-		if d.Offload {
-			n += queues * supersPerQueue
-		}
-	}
-	return n
+	return daemon.MemoryFor(&control.Model{Ports: w.Ports}, math.MaxUint64).Bytes()
 }
+
+// leastArena is what it takes in any case.
+func leastArena() uint64 { return daemon.MemoryFor(&control.Model{}, 0).Bytes() }
 
 const defaultSessions = 262144
 
@@ -155,7 +143,7 @@ func memory(f *Facts) []Finding {
 	}
 	text += fmt.Sprintf("; wanted: %s for packets, %s for sessions", size(arena), size(sessions))
 	const spare = 128 << 20 // the program itself and what else is in tables
-	least := uint64(leastBuffers+leastSupers) + sessions + spare
+	least := leastArena() + sessions + spare
 	switch {
 	case m.MemoryAvailable < least:
 		return []Finding{inMachine.is(Fail, name, text, "it is taken at the start, and the kernel would end the daemon",

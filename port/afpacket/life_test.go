@@ -305,6 +305,7 @@ func TestHostIsKeptOff(t *testing.T) {
 				p.shield.tcx = nil
 				replaceByFilter(t, p.shield)
 				require.NotNil(t, p.shield.filter)
+				p.mode = p.describe()
 			}
 			require.Equal(t, row.mode, p.Mode())
 			disabled := func() string {

@@ -109,6 +109,7 @@ func open(cfg Config) (*Port, error) {
 	if err := p.start(cfg, info); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
+	p.mode = p.describe()
 	return p, nil
 }
 

@@ -42,7 +42,8 @@ type Port struct {
 	arena   *packet.Arena
 	kits    *vnet.Kits
 	sending [hints]vnet.Hint // by the number that Tx is called with
-	shield  *shield          // nil unless Config.Exclusive
+	mode    string
+	shield  *shield // nil unless Config.Exclusive
 
 	ended   atomic.Uint32 // errno that ended the port; 0 while it works
 	closed  atomic.Bool
@@ -154,7 +155,10 @@ func deviceOf(fd int) (index int, err error) {
 }
 
 // Mode says what was obtained: "packet socket, vnet_hdr, 2 queues, host kept off by tcx".
-func (p *Port) Mode() string {
+func (p *Port) Mode() string { return p.mode }
+
+// describe makes Mode, of an open port.
+func (p *Port) describe() string {
 	parts := []string{"packet socket", "vnet_hdr"}
 	if !p.offload {
 		parts[1] = "vnet_hdr for receiving only"
