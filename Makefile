@@ -58,7 +58,7 @@ bench: ## run the benchmarks of PKG that match BENCH
 	@scripts/bench.sh '$(BENCH)' $(BENCHTIME) $(COUNT) $(PKG)
 
 .PHONY: demo
-demo: build ## see it work
+demo: setup build ## see it work, on real traffic
 	@scripts/demo.sh
 
 .PHONY: generate

@@ -36,6 +36,7 @@ func (a *attempt) failed(err error) bool {
 // output is what a program, or the node's API, has said.
 type output struct {
 	where          string // the pod or host
+	command        string // that ran there; empty if it is not one
 	status         int
 	stdout, stderr string
 }
@@ -102,7 +103,7 @@ func (a *attempt) act(ctx context.Context) []output {
 			a.details = append(a.details, indent(excerpt(p.stdout()+p.stderr(), 20), "  | "))
 			return nil
 		}
-		return []output{{p.what, p.status(), p.stdout(), p.stderr()}}
+		return []output{{p.what, "", p.status(), p.stdout(), p.stderr()}}
 	case s.Get != "":
 		body, err := l.client.get(ctx, l.plan.expand(s.Get, nodeName))
 		if a.failed(err) {
@@ -159,7 +160,7 @@ func (a *attempt) run(ctx context.Context) []output {
 			}
 			errs[i] = p.wait(ctx)
 			p.signal(9) // what it has left behind
-			outputs[i] = output{self, p.status(), p.stdout(), p.stderr()}
+			outputs[i] = output{self, command.String(), p.status(), p.stdout(), p.stderr()}
 		})
 	}
 	wg.Wait()
@@ -185,7 +186,13 @@ func (p *plan) places(pattern string) []string {
 }
 
 func (o *output) describe() string {
-	text := fmt.Sprintf("%s: status %d", o.where, o.status)
+	text := o.where
+	if o.command != "" {
+		text += " $ " + shorten(o.command, 110)
+	}
+	if o.status != 0 {
+		text += fmt.Sprintf(": status %d", o.status)
+	}
 	if o.stdout != "" {
 		text += "\n" + indent(excerpt(o.stdout, 20), "  | ")
 	}

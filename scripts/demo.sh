@@ -1,82 +1,48 @@
 #!/usr/bin/env bash
-# Sluice at work, on frames made for the purpose or on a capture of yours:
+# Sluice at work on real traffic: a lab of network namespaces, programs in
+# them, and the switch between. It touches nothing of the machine's own network, and
+# takes everything down again. Where that is not allowed, or for a capture of yours:
 #
-#   make demo
-#   make demo CAPTURE=traffic.pcap
-#   make demo CAPTURE=traffic.pcap CONFIG=site.yaml
-#
-# Without CONFIG, a capture of yours gets a plain switch with a port for each of
-# its busiest senders. Needs no privileges and touches no device.
+#   make demo CAPTURE=traffic.pcap [CONFIG=site.yaml]
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 need_go
 
-# A path as the user gave it is relative to where make was called: the root.
-config=${CONFIG:-examples/demo.yaml}
-capture=${CAPTURE:-bin/demo.pcap}
-results=bin/demo-results
+if [ -n "${CAPTURE:-}${CONFIG:-}" ]; then
+  exec scripts/demo-replay.sh
+fi
+
+why_not=
+if [ "$(id -u)" -ne 0 ]; then
+  why_not='making network namespaces needs root'
+elif ! unshare --net true 2>/dev/null; then
+  why_not='network namespaces are not allowed here'
+else
+  for program in ip ping curl iperf3; do
+    command -v "$program" >/dev/null || why_not="$program is missing (make setup installs it)"
+  done
+fi
+if [ -n "$why_not" ]; then
+  printf 'The demo on real traffic is left out: %s.\n' "$why_not"
+  printf 'This is the one without it, on frames made for the purpose.\n\n'
+  exec scripts/demo-replay.sh
+fi
 
 [ -x bin/sluice ] || make build
-mkdir -p bin
-# As the Makefile builds sluice, so that what both need is compiled once.
-CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/demo ./internal/demo
-
-# replay: shows the command and runs it. A capture that ends in the middle
-# (status 4) has results all the same.
-replay() {
-  printf "\\n$ bin/sluice replay --config %s --in '*=%s' --out %s --quiet\\n" "$config" "$capture" "$results"
-  rm -rf "$results"
-  local status=0
-  bin/sluice replay --config "$config" --in "*=$capture" --out "$results" --quiet || status=$?
-  if [ "$status" -ne 0 ] && [ ! -f "$results/report.json" ]; then exit "$status"; fi
-}
-
-files() {
-  printf '\nWhat sluice wrote is in %s: flows.jsonl, drops.jsonl, report.json, and for each port\n' "$results"
-  printf 'the frames that left it, as a capture.\n'
-}
-
-if [ -z "${CAPTURE:-}" ]; then
-  bin/demo capture "$capture"
-elif [ -z "${CONFIG:-}" ]; then
-  config=bin/demo.yaml
-  bin/demo configure "$capture" >"$config"
-  printf 'A plain switch for this capture has been written to %s. Edit it, and run\n' "$config"
-  printf '  make demo CAPTURE=%s CONFIG=%s\n' "$capture" "$config"
-fi
-
-if [ -n "${CAPTURE:-}${CONFIG:-}" ]; then
-  replay
-  bin/demo summary "$config" "$results"
-  files
-  exit
-fi
-
 cat <<'TEXT'
-This is the switch that examples/demo.yaml describes:
+Real traffic through Sluice. Pods are network namespaces with programs in them; between them is
+nothing but one process, "sluice run". Each line below is a step with its verdict; under it, after
+"POD $", the command and what it printed. It takes about ten seconds.
 
 TEXT
-bin/demo topology "$config"
-cat <<'TEXT'
-
-Frames from its ports are in bin/demo.pcap, one capture for all. Sluice takes them in the order
-of their time stamps, each by the port that owns its source MAC address:
-TEXT
-replay
-cat <<'TEXT'
-
-Below is what became of each frame. On the left is the port it came in by, on the right the one
-it left by. "sluice" on the right: it was meant for the switch itself, or has to wait. "sluice" on
-the left: the switch made it, or it has waited. MAC addresses are shown as their owners' names,
-and those that follow from the IP address are left out.
-TEXT
-bin/demo scenes "$config" "$results"
-files
+bin/sluice lab run -v demo
 cat <<'TEXT'
 
 Try next:
-  tcpdump -ner bin/demo-results/uplink.pcap        what left by the uplink, to an independent eye
-  bin/sluice bench                                 how fast the same pipeline is, in memory
-  make demo CAPTURE=traffic.pcap                   your own traffic
+  bin/sluice lab list                              more of these, each a file in lab/scenarios
+  bin/sluice lab up demo                           the same pods, left running for you to enter
+  bin/sluice doctor                                what this machine offers, and what it lacks
+  make demo CAPTURE=traffic.pcap                   what the switch would do with a capture of yours
+  scripts/demo-replay.sh                           ten scenes of frames, each with its reason
 TEXT

@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -78,7 +80,7 @@ func newGet() *cobra.Command {
 
 // addAPIFlag adds the flag that says where the daemon is.
 func addAPIFlag(cmd *cobra.Command, address *string) {
-	cmd.Flags().StringVar(address, "api", api.DefaultAPI, "where the daemon answers: unix:PATH")
+	cmd.Flags().StringVar(address, "api", cmp.Or(os.Getenv("SLUICE_API"), api.DefaultAPI), "where the daemon answers: unix:PATH; default also by SLUICE_API")
 }
 
 func completeWords(cmd *cobra.Command, flag string, words ...string) {

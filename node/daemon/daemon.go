@@ -136,11 +136,15 @@ func (d *Daemon) background() {
 	d.stopBackground = func() { close(done); running.Wait() }
 	if d.config.Populate {
 		running.Go(func() {
+			last := time.Now()
 			d.node.Populate(func() bool {
+				// Half of the time at most: the workers and their peers are at
+				// work by now.
 				select {
 				case <-done:
 					return false
-				default:
+				case <-time.After(time.Since(last)):
+					last = time.Now()
 					return true
 				}
 			})
