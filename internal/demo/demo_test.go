@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -64,21 +63,6 @@ func TestAccount(t *testing.T) {
 	require.Equal(t, got, account(t, replayed(t, scenes(), 3)), "the number of workers does not matter")
 	for _, line := range strings.Split(got, "\n") {
 		require.LessOrEqual(t, width(line), pageWidth, line)
-	}
-}
-
-// TestReadme keeps the excerpt in the README true.
-func TestReadme(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
-	require.NoError(t, err)
-	_, rest, found := strings.Cut(string(readme), "<!-- from make demo -->\n```\n")
-	require.True(t, found, "README.md has an excerpt of the demo")
-	excerpt, _, _ := strings.Cut(rest, "```")
-	text, err := os.ReadFile("testdata/account.txt")
-	require.NoError(t, err)
-	lines := strings.Split(string(text), "\n")
-	for _, line := range strings.Split(strings.TrimSpace(excerpt), "\n") {
-		require.True(t, slices.Contains(lines, line), "README.md shows what the demo does not say:\n%s", line)
 	}
 }
 
