@@ -206,8 +206,9 @@ type DropView struct {
 // UsagePorts is the usage of a PoolView that is a segment's subnets.
 const UsagePorts PoolUsage = "ports"
 
-// PoolView is a stock of addresses: an IPPool's, or a segment's subnets'. Numbers
-// beyond 2^64-1 are shown as that.
+// PoolView is a stock of addresses: an IPPool's, or a segment's subnets'; of usage
+// segments, a stock of subnets, and numbers and allocations are of these. Numbers beyond
+// 2^64-1 are shown as that.
 type PoolView struct {
 	Name        string           `json:"name"`  // of the IPPool, or of the segment
 	Usage       PoolUsage        `json:"usage"` // vips, snat; ports: a segment's
@@ -221,8 +222,9 @@ type PoolView struct {
 
 // AllocationView is an address of a pool that is not free.
 type AllocationView struct {
-	Address netip.Addr `json:"address"`
-	Owner   string     `json:"owner"` // the port; "gateway"
+	Address netip.Addr   `json:"address,omitzero"`
+	Subnet  netip.Prefix `json:"subnet,omitzero"` // instead of an address
+	Owner   string       `json:"owner"`           // the port, the segment, or the uplink; "gateway"
 	// Quarantined: the owner is gone, and others don't get the address yet.
 	Quarantined bool `json:"quarantined,omitempty"`
 }

@@ -121,6 +121,7 @@ func (c *compiler) compilePools() {
 	for _, p := range c.pools {
 		if p.usage == api.UsageSegments {
 			p.stock = ipam.NewPool(p.ranges...)
+			c.m.Blocks = append(c.m.Blocks, Block{p.name, p.cidr, p.bits})
 			continue
 		}
 		spec := p.object.Value.(*api.IPPool).Spec

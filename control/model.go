@@ -26,6 +26,7 @@ type Model struct {
 	Ports      []Port      `json:"ports"`      // sorted by name
 	Routers    []Router    `json:"routers"`    // sorted by name; "default" is always there
 	Pools      []Pool      `json:"pools"`      // of usage vips and snat, sorted by name
+	Blocks     []Block     `json:"blocks"`     // IPPools of usage segments, sorted by name
 
 	// Allocations are what this model chose by itself; given to the next
 	// Compile, they stay as they are.
@@ -238,6 +239,13 @@ type Pool struct {
 	Gateway        netip.Addr    `json:"gateway"`
 	DNSNameservers []netip.Addr  `json:"dnsNameservers"`
 	DNSSuffix      string        `json:"dnsSuffix"`
+}
+
+// Block is an IPPool that subnets are carved from for segments without any.
+type Block struct {
+	Name string       `json:"name"` // "default" where none is written
+	CIDR netip.Prefix `json:"cidr"`
+	Bits int          `json:"bits"` // length of each subnet's prefix
 }
 
 // Allocations are the choices that Compile made, so that the next one makes

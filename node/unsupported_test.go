@@ -191,6 +191,7 @@ var described = map[string]string{
 	"Model.Namespaces":            "labels for the firewall's groups; ports have their segments by themselves",
 	"Model.Pools":                 "stocks of addresses; nothing takes from them until there are services",
 	"Model.Allocations":           "for the next Compile",
+	"Model.Blocks":                "segments have their subnets by now",
 	"Node.IPReallocationTime":     "control keeps addresses",
 	"Segment.VNI":                 "a number; no tunnel is asked for by it alone",
 	"Segment.VLAN":                "resolved in Port.Attachments",

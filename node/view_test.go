@@ -303,8 +303,11 @@ func TestPoolViews(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, n.Close()) }()
 	pools := list(t, n.PoolViews, api.Filter{})
-	require.Len(t, pools, 2, "a segment without subnets has no addresses")
-	web, outside := pools[0], pools[1]
+	require.Len(t, pools, 3, "a segment without subnets has no addresses")
+	web, blocks, outside := pools[0], pools[1], pools[2]
+	require.Equal(t, api.PoolView{
+		Name: "default", Usage: "segments", Ranges: []string{"10.244.0.0/16"}, Size: 256, Free: 256,
+	}, blocks)
 	require.Equal(t, []string{"10.0.1.0/24", "fd00:1::/64"}, web.Ranges)
 	require.Equal(t, uint64(5), web.Used, "two gateways, three addresses of ports")
 	require.Equal(t, uint64(1), web.Quarantined)
@@ -319,6 +322,28 @@ func TestPoolViews(t *testing.T) {
 	require.Equal(t, []string{"outside"}, namesOf(list(t, n.PoolViews, api.Filter{State: "vips"}), name))
 	require.Equal(t, []string{"outside"}, namesOf(list(t, n.PoolViews, api.Filter{Address: netip.MustParsePrefix("192.0.2.12/32")}), name))
 	require.Equal(t, []string{"web"}, namesOf(list(t, n.PoolViews, api.Filter{Address: netip.MustParsePrefix("10.0.1.12/32")}), name))
+}
+
+func TestBlocksOfSubnets(t *testing.T) {
+	m := compile(t, campus)
+	prefix := netip.MustParsePrefix
+	m.Blocks = []control.Block{
+		{Name: "a", CIDR: prefix("10.0.0.0/16"), Bits: 24}, {Name: "b", CIDR: prefix("10.0.1.0/24"), Bits: 26},
+		{Name: "c", CIDR: prefix("fd00::/8"), Bits: 80}, {Name: "d", CIDR: prefix("10.9.0.0/24"), Bits: 24},
+	}
+	n, err := node.New(node.Options{Workers: 1, Open: (&memDevices{byName: map[string]*mem.Port{}}).open}, m)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, n.Close()) }()
+	pools := map[string]api.PoolView{}
+	for _, v := range list(t, n.PoolViews, api.Filter{State: "segments"}) {
+		pools[v.Name] = v
+	}
+	require.Equal(t, uint64(256), pools["a"].Size)
+	require.Equal(t, []api.AllocationView{{Subnet: prefix("10.0.1.0/24"), Owner: "web"}}, pools["a"].Allocations)
+	require.Equal(t, uint64(255), pools["a"].Free)
+	require.Zero(t, pools["b"].Free, "a written subnet as large as four")
+	require.Equal(t, uint64(1<<64-1), pools["c"].Size, "more than can be said")
+	require.Equal(t, uint64(1), pools["d"].Free)
 }
 
 func TestStatus(t *testing.T) {

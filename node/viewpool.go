@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"iter"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,10 +14,10 @@ import (
 )
 
 // PoolViews are the stocks of addresses: those of segments, by name, then the
-// IPPools, by name.
+// IPPools by name, first those that subnets are carved from.
 func (n *Node) PoolViews(f *api.Filter) (iter.Seq[api.PoolView], error) {
 	s, err := n.look(f)
-	usages := []string{string(api.UsagePorts), string(api.UsageVIPs), string(api.UsageSNAT)}
+	usages := []string{string(api.UsagePorts), string(api.UsageSegments), string(api.UsageVIPs), string(api.UsageSNAT)}
 	if err := errors.Join(err, mustBe(f, usages)); err != nil {
 		return nil, err
 	}
@@ -24,6 +25,11 @@ func (n *Node) PoolViews(f *api.Filter) (iter.Seq[api.PoolView], error) {
 	all := func(yield func(api.PoolView) bool) {
 		for i := range s.model.Segments {
 			if len(s.model.Segments[i].Subnets) != 0 && !yield(s.segmentPool(i, owners[i])) {
+				return
+			}
+		}
+		for i := range s.model.Blocks {
+			if !yield(s.block(&s.model.Blocks[i])) {
 				return
 			}
 		}
@@ -106,6 +112,42 @@ func (s *shown) segmentPool(segment int, owners []allocated) api.PoolView {
 	}
 	v.Size, v.Free = stock.Size(), stock.Free()
 	slices.SortFunc(v.Allocations, func(a, b api.AllocationView) int { return a.Address.Compare(b.Address) })
+	return v
+}
+
+// block is a stock of subnets. One that an uplink's network or a written subnet
+// touches is used, like one that was carved.
+func (s *shown) block(b *control.Block) api.PoolView {
+	v := api.PoolView{Name: b.Name, Usage: api.UsageSegments, Ranges: []string{b.CIDR.String()}, Size: math.MaxUint64}
+	if bits := b.Bits - b.CIDR.Bits(); bits < 64 {
+		v.Size = 1 << bits
+	}
+	use := func(p netip.Prefix, owner string) {
+		if !b.CIDR.Overlaps(p) {
+			return
+		}
+		n := uint64(1)
+		if bits := b.Bits - max(p.Bits(), b.CIDR.Bits()); bits > 0 {
+			n = 1 << min(bits, 63)
+		}
+		v.Used += n
+		v.Allocations = append(v.Allocations, api.AllocationView{Subnet: p, Owner: owner})
+	}
+	for i := range s.model.Segments {
+		for _, subnet := range s.model.Segments[i].Subnets {
+			use(subnet.Prefix, s.model.Segments[i].Name)
+		}
+	}
+	for i := range s.model.Routers {
+		for _, u := range s.model.Routers[i].Uplinks {
+			for _, a := range u.Addresses {
+				use(a.Masked(), s.model.Ports[u.Port].Name)
+			}
+		}
+	}
+	v.Used = min(v.Used, v.Size)
+	v.Free = v.Size - v.Used
+	slices.SortFunc(v.Allocations, func(a, b api.AllocationView) int { return a.Subnet.Compare(b.Subnet) })
 	return v
 }
 

@@ -307,10 +307,14 @@ var poolColumns = []column[api.PoolView]{
 	{"QUARANTINED", false, func(v *api.PoolView) string { return number(v.Quarantined) }},
 	{"ALLOCATIONS", true, func(v *api.PoolView) string {
 		return joined(v.Allocations, func(a api.AllocationView) string {
-			if a.Quarantined {
-				return a.Address.String() + "=(" + a.Owner + ")"
+			what := a.Address.String()
+			if a.Subnet.IsValid() {
+				what = a.Subnet.String()
 			}
-			return a.Address.String() + "=" + a.Owner
+			if a.Quarantined {
+				return what + "=(" + a.Owner + ")"
+			}
+			return what + "=" + a.Owner
 		})
 	}},
 }
