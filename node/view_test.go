@@ -328,8 +328,10 @@ func TestBlocksOfSubnets(t *testing.T) {
 	m := compile(t, campus)
 	prefix := netip.MustParsePrefix
 	m.Blocks = []control.Block{
-		{Name: "a", CIDR: prefix("10.0.0.0/16"), Bits: 24}, {Name: "b", CIDR: prefix("10.0.1.0/24"), Bits: 26},
-		{Name: "c", CIDR: prefix("fd00::/8"), Bits: 80}, {Name: "d", CIDR: prefix("10.9.0.0/24"), Bits: 24},
+		{Name: "a", CIDR: prefix("10.0.0.0/16"), Bits: 24},
+		{Name: "b", CIDR: prefix("10.0.1.0/24"), Bits: 26},
+		{Name: "c", CIDR: prefix("fd00::/8"), Bits: 80},
+		{Name: "d", CIDR: prefix("10.9.0.0/24"), Bits: 24},
 	}
 	n, err := node.New(node.Options{Workers: 1, Open: (&memDevices{byName: map[string]*mem.Port{}}).open}, m)
 	require.NoError(t, err)
