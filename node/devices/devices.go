@@ -41,6 +41,14 @@ var ErrNoDevice = errors.New("no device is configured: give the port a spec.devi
 // Open makes the device of a port. The caller closes what it returns, if that
 // can be closed. a is the arena of the node, always the same.
 func (o *Opener) Open(a *packet.Arena, p *control.Port) (dataplane.Port, error) {
+	port, err := o.open(a, p)
+	if err != nil {
+		return nil, explainRights(&p.Device, err)
+	}
+	return port, nil
+}
+
+func (o *Opener) open(a *packet.Arena, p *control.Port) (dataplane.Port, error) {
 	d := &p.Device
 	if d.Type == "" {
 		return nil, ErrNoDevice
@@ -51,13 +59,12 @@ func (o *Opener) Open(a *packet.Arena, p *control.Port) (dataplane.Port, error) 
 			Persistent: d.Persistent, Offload: d.Offload, Arena: a,
 		}))
 	}
-	exclusive, err := o.attachable(p)
-	if err != nil {
+	if err := o.attachable(d); err != nil {
 		return nil, err
 	}
 	switch d.Type {
 	case api.DeviceAFPacket:
-		return o.openPacket(a, p, exclusive)
+		return o.openPacket(a, p)
 	case api.DeviceAFXDP:
 		port, err := afxdp.Open(afxdp.Config{
 			Name: d.Name, NetNS: d.NetNS, Queues: d.Queues, MTU: p.MTU, Offload: d.Offload,
@@ -66,43 +73,29 @@ func (o *Opener) Open(a *packet.Arena, p *control.Port) (dataplane.Port, error) 
 		if err == nil {
 			return port, nil
 		}
-		if !d.AllowFallback || !errors.Is(err, afxdp.ErrNoXDP) {
+		switch {
+		case !errors.Is(err, afxdp.ErrNoXDP):
 			return nil, err
+		case !d.AllowFallback:
+			return nil, fmt.Errorf("%w (with allowFallback: true the port would have a packet socket instead)", err)
 		}
-		fallback, second := o.openPacket(a, p, exclusive)
+		fallback, second := o.openPacket(a, p)
 		if second != nil {
-			return nil, errors.Join(err, second)
+			return nil, fmt.Errorf("%w; and the packet socket in its place: %w", err, second)
 		}
 		return &instead{fallback.(*afpacket.Port), err}, nil
 	}
 	return nil, fmt.Errorf("a device of type %s can't be opened by a node", d.Type)
 }
 
-func (o *Opener) openPacket(a *packet.Arena, p *control.Port, exclusive bool) (dataplane.Port, error) {
+// openPacket keeps the host off the device, also where it was taken over with
+// the host's addresses on it.
+func (o *Opener) openPacket(a *packet.Arena, p *control.Port) (dataplane.Port, error) {
 	d := &p.Device
 	return asPort(afpacket.Open(afpacket.Config{
-		Name: d.Name, NetNS: d.NetNS, Queues: d.Queues, MTU: p.MTU, Offload: d.Offload, Exclusive: exclusive,
+		Name: d.Name, NetNS: d.NetNS, Queues: d.Queues, MTU: p.MTU, Offload: d.Offload, Exclusive: true,
 		Arena: a, Kits: &o.kits,
 	}))
-}
-
-// attachable refuses a device that the host needs, and says whether the host is
-// to be kept off it: always, but where it was taken over with its addresses on it.
-func (o *Opener) attachable(p *control.Port) (exclusive bool, err error) {
-	d := &p.Device
-	info, err := netdev.Link(d.NetNS, d.Name)
-	if err != nil {
-		return false, err
-	}
-	if why := info.InUse(); why != "" {
-		if o.Permit == nil {
-			return false, fmt.Errorf("device %s is in use: %s", d.Name, why)
-		}
-		if err := o.Permit(d, &info); err != nil {
-			return false, err
-		}
-	}
-	return true, nil
 }
 
 // sharedMemory returns the UMEM that all AF_XDP ports share.
