@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/internal/netdev"
 )
 
 // DeviceChange is how it is with a port's device, when that has changed.
@@ -47,7 +48,7 @@ func (n *Node) Recheck() ([]DeviceChange, error) {
 			fresh = open(&p.config, absent{err})
 		}
 		is := deviceError(fresh.device)
-		if is != nil && was.Error() == is.Error() {
+		if is != nil && alike(was, is) {
 			if _, same := p.device.(absent); same {
 				continue
 			}
@@ -61,6 +62,17 @@ func (n *Node) Recheck() ([]DeviceChange, error) {
 		return nil, nil
 	}
 	return changes, n.apply(n.model, func(*control.Model) (map[string]*openPort, error) { return ports, nil })
+}
+
+// alike reports whether two errors about a device are the same trouble: what is
+// said of a missing one includes what there is instead, which changes.
+func alike(a, b error) bool {
+	for _, kind := range []error{netdev.ErrNoDevice, netdev.ErrNoNamespace} {
+		if errors.Is(a, kind) && errors.Is(b, kind) {
+			return true
+		}
+	}
+	return a.Error() == b.Error()
 }
 
 // Devices returns how it is with the devices of all ports, sorted by port.

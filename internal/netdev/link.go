@@ -241,8 +241,6 @@ func (c *conn) noDevice(name string) error {
 	}
 	if others := c.othersWith(name); len(others) > 0 {
 		hints = append(hints, "network namespace "+strings.Join(others, " and ")+" has one of that name")
-	} else if c.netNS == "" {
-		hints = append(hints, "other network namespaces: "+namespaceList())
 	}
 	return fmt.Errorf("%s: %w: %s", where(c.netNS, name), ErrNoDevice, strings.Join(hints, "; "))
 }
