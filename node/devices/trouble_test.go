@@ -146,9 +146,12 @@ func (g *guest) arrive() {
 // one MAC address, as who knows it does not ask again for half a minute.
 func (g *guest) settle() {
 	g.t.Helper()
-	mac := net.HardwareAddr{2, 0, 0, 0, 0, 0x42}
-	require.NoError(g.t, netdev.SetMAC(g.pod.Name, "eth0", mac))
-	g.configure(2, g.pods[2])
+	is, err := netdev.Link(g.pod.Name, "eth0")
+	require.NoError(g.t, err)
+	if len(is.Addresses) == 0 {
+		require.NoError(g.t, netdev.SetMAC(g.pod.Name, "eth0", net.HardwareAddr{2, 0, 0, 0, 0, 0x42}))
+		g.configure(2, g.pods[2])
+	}
 	g.reaches(0, 2)
 }
 
@@ -362,8 +365,13 @@ func (g *guest) exhume() {
 	if g.kind == "tap" {
 		return
 	}
-	// The pair ends with the namespace, some time after it has lost its name.
-	require.Eventually(g.t, func() bool { _, err := netdev.Link(g.pod.Name, "eth0"); return errors.Is(err, netdev.ErrNoDevice) }, patience, time.Millisecond)
+	// The pair ends with the old namespace, once nobody holds that: the port neither.
+	require.Eventually(g.t, func() bool {
+		_, err := g.n.Recheck()
+		require.NoError(g.t, err)
+		_, err = netdev.Link(g.pod.Name, "eth0")
+		return errors.Is(err, netdev.ErrNoDevice)
+	}, patience, 5*time.Millisecond)
 	g.wire()
 }
 
