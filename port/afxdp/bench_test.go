@@ -61,10 +61,12 @@ func BenchmarkForward(b *testing.B) {
 			}
 			spent := cputime.Thread() - start
 			b.StopTimer()
-			g.Stop()
+			require.NoError(b, g.Stop())
 			b.ReportMetric(float64(spent.Nanoseconds())/float64(moved), "cpu-ns/pkt")
 			if row.send {
-				require.NotZero(b, sink.Count())
+				counted, err := sink.Count()
+				require.NoError(b, err)
+				require.NotZero(b, counted)
 				require.NotZero(b, p2.Counters().Sent-before)
 				b.ReportMetric(float64(p2.Counters().Sent-before)/float64(moved), "sent/pkt")
 			}
