@@ -19,7 +19,17 @@ type bed struct {
 	sluice   string
 	duration time.Duration
 	undo     []func() error
+
+	// perFrame is what the machine spends on a frame from the generator to the
+	// sink with nothing between, ns; 0 until it is measured.
+	perFrame float64
 }
+
+// Addresses of the second pod; the first has those before.
+const (
+	address  = "10.9.0.2"
+	address6 = "fd09::2"
+)
 
 func (b *bed) close() error {
 	var errs []error
@@ -62,7 +72,7 @@ func (b *bed) namespace(ctx context.Context, name string) (string, error) {
 	return name, nil
 }
 
-// build joins two pods, 10.9.0.1 and 10.9.0.2.
+// build joins two pods.
 func (b *bed) build(ctx context.Context, w *way) (err error) {
 	for i, side := range []string{"-a", "-b"} {
 		if w.pods[i], err = b.namespace(ctx, w.name+side); err != nil {
@@ -94,7 +104,9 @@ func (b *bed) build(ctx context.Context, w *way) (err error) {
 		return err
 	}
 	for i, pod := range w.pods {
-		if err := ip(ctx, "-n "+pod+" link set eth0 up", fmt.Sprintf("-n %s addr add 10.9.0.%d/24 dev eth0", pod, i+1)); err != nil {
+		if err := ip(ctx, "-n "+pod+" link set eth0 up",
+			fmt.Sprintf("-n %s addr add 10.9.0.%d/24 dev eth0", pod, i+1),
+			fmt.Sprintf("-n %s addr add fd09::%d/64 dev eth0 nodad", pod, i+1)); err != nil {
 			return err
 		}
 	}
@@ -104,7 +116,7 @@ func (b *bed) build(ctx context.Context, w *way) (err error) {
 // reachable waits until the first ping is answered.
 func (b *bed) reachable(ctx context.Context, w *way) (err error) {
 	for range 50 {
-		if _, err = command(ctx, "ip", "netns", "exec", w.pods[0], "ping", "-c1", "-W1", "10.9.0.2"); err == nil {
+		if _, err = command(ctx, "ip", "netns", "exec", w.pods[0], "ping", "-c1", "-W1", address); err == nil {
 			return nil
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -120,7 +132,7 @@ func (b *bed) start(ctx context.Context, w *way) error {
 	}
 	b.undo = append(b.undo, func() error { return os.RemoveAll(dir) })
 	var config strings.Builder
-	config.WriteString("apiVersion: sluice.dev/v1\nkind: Segment\nmetadata: {name: bench}\nspec: {subnets: [{cidr: 10.9.0.0/24, gateway: 10.9.0.254}]}\n")
+	config.WriteString("apiVersion: sluice.dev/v1\nkind: Segment\nmetadata: {name: bench}\nspec: {subnets: [{cidr: 10.9.0.0/24, gateway: 10.9.0.254}, {cidr: fd09::/64, gateway: 'fd09::fe'}]}\n")
 	for i := range max(w.ports, len(w.pods)) {
 		device := fmt.Sprintf("{type: %s, name: p%d}", w.device, i)
 		if w.device == "tap" {
@@ -132,9 +144,10 @@ func (b *bed) start(ctx context.Context, w *way) error {
 	if err := os.WriteFile(file, []byte(config.String()), 0o600); err != nil {
 		return err
 	}
+	w.api = "unix:" + filepath.Join(dir, "api.sock")
 	args := []string{
 		"netns", "exec", w.node, b.sluice, "run", "--config", file,
-		"--state", filepath.Join(dir, "state"), "--api", "unix:" + filepath.Join(dir, "api.sock"), "--log-level", "warn",
+		"--state", filepath.Join(dir, "state"), "--api", w.api, "--log-level", "warn",
 	}
 	c := exec.Command("ip", append(args, w.flags...)...)
 	c.Stderr = os.Stderr

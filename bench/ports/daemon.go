@@ -35,7 +35,7 @@ func (b *bed) measureDaemon(ctx context.Context, rounds int) (*daemonFigures, er
 	// The kernel would ask for the address again a second after its first question.
 	const mac = "02:00:00:00:00:02"
 	if err := ip(ctx, "-n "+w.pods[1]+" link set eth0 address "+mac,
-		"-n "+w.pods[0]+" neigh replace 10.9.0.2 lladdr "+mac+" dev eth0 nud permanent"); err != nil {
+		"-n "+w.pods[0]+" neigh replace "+address+" lladdr "+mac+" dev eth0 nud permanent"); err != nil {
 		return nil, err
 	}
 	f := &daemonFigures{}
@@ -79,11 +79,11 @@ func (b *bed) firstFrame(ctx context.Context, w *way) (took time.Duration, err e
 	var from, to *net.UDPConn
 	err = errors.Join(
 		netdev.In(w.pods[0], func() (err error) {
-			from, err = net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(netip.MustParseAddrPort("10.9.0.2:7008")))
+			from, err = net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(address+":7008")))
 			return err
 		}),
 		netdev.In(w.pods[1], func() (err error) {
-			to, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("10.9.0.2:7008")))
+			to, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(address+":7008")))
 			return err
 		}))
 	if err != nil {
@@ -155,7 +155,7 @@ func (f *daemonFigures) print(w io.Writer) {
 	slices.Sort(f.idle)
 	slices.Sort(f.resident)
 	middle := len(f.firstFrame) / 2
-	fmt.Fprintf(w, "\n| the daemon, default memory | median |\n|---|---|\n")
+	fmt.Fprintf(w, "\n## The daemon by itself\n\n| default memory | median |\n|---|---|\n")
 	fmt.Fprintf(w, "| first frame forwarded after its start | %d ms |\n", f.firstFrame[middle].Milliseconds())
 	fmt.Fprintf(w, "| resident memory then | %d MiB |\n", f.resident[middle]>>10)
 	fmt.Fprintf(w, "| idle, %d ports: share of a core | %.2f %% |\n", idlePorts, f.idle[middle])

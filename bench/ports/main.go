@@ -2,7 +2,10 @@
 // pods, each a network namespace, joined by a veth pair alone, by a Linux bridge, and
 // by Sluice over packet sockets, TAPs and AF_XDP.
 //
-//	ports -sluice FILE [-rounds N] [-seconds S] [-only NAME,...]
+//	ports -sluice FILE [-rounds N] [-seconds S] [-only WAY,...] [-measure WHAT,...]
+//
+// Measured are streams, request and response, and frames of 64 bytes; and of the
+// daemon by itself how soon it forwards, what memory it has and what it costs when idle.
 //
 // All are set up at the same time and measured in turns, because machines are
 // shared and change their mood. Besides the time that passes, CPU time is
@@ -32,17 +35,24 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) (err error) {
-	if len(args) == 3 && args[0] == "rr-server" {
-		return serveRequests(args[1], args[2])
-	}
-	if len(args) == 4 && args[0] == "rr-client" {
-		return sendRequests(args[1], args[2], args[3])
+	if len(args) >= 3 {
+		switch args[0] { // an end of a measurement, in a pod
+		case "rr-server":
+			return serveRequests(args[1], args[2])
+		case "rr-client":
+			return sendRequests(args[1], args[2], args[3])
+		case "udp-server":
+			return countDatagrams(args[1], args[2])
+		case "udp-client":
+			return sendDatagrams(args[1], args[2])
+		}
 	}
 	flags := flag.NewFlagSet("ports", flag.ContinueOnError)
 	sluice := flags.String("sluice", "bin/sluice", "the binary to measure")
 	rounds := flags.Int("rounds", 5, "interleaved rounds; medians are shown")
 	seconds := flags.Int("seconds", 2, "seconds of each measurement")
 	only := flags.String("only", "", "names of the ways to measure, separated by commas; all if empty")
+	what := flags.String("measure", "", "streams, requests, frames, separated by commas; these and the daemon by itself if empty")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -55,6 +65,10 @@ func run(ctx context.Context, args []string) (err error) {
 	if *only != "" {
 		ways = choose(ways, strings.Split(*only, ","))
 	}
+	var names []string
+	if *what != "" {
+		names = strings.Split(*what, ",")
+	}
 	for _, w := range ways {
 		if err := b.build(ctx, w); err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
@@ -64,19 +78,22 @@ func run(ctx context.Context, args []string) (err error) {
 	for round := range *rounds {
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, *rounds)
 		for _, w := range ways {
-			if err := b.measure(ctx, w, results); err != nil {
+			if err := b.measure(ctx, w, names, results); err != nil {
 				return fmt.Errorf("%s: %w", w.name, err)
 			}
 		}
 	}
 	results.print(os.Stdout, ways, *rounds, *seconds)
-	if *only != "" {
-		return nil
-	}
-	fmt.Fprintln(os.Stderr, "the daemon by itself")
-	f, err := b.measureDaemon(ctx, *rounds)
-	if err == nil {
+	judged := results.judge()
+	if *only == "" && *what == "" {
+		fmt.Fprintln(os.Stderr, "the daemon by itself")
+		f, err := b.measureDaemon(ctx, *rounds)
+		if err != nil {
+			return err
+		}
 		f.print(os.Stdout)
+		judged = append(judged, f.judge()...)
 	}
-	return err
+	printGoals(os.Stdout, judged)
+	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -13,12 +14,44 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The two ends of request and response use blocking system calls on a thread of
+// The two ends of request and response, and of datagrams, use blocking system calls on a thread of
 // their own: Go's network poller would add its own wake-ups to every way, and make
 // their ratio look better than it is.
 
 // anyCPU leaves it to the scheduler.
 const anyCPU = "any"
+
+// measureRequests lets the scheduler choose where the two ends run, and then gives
+// each a CPU.
+func (b *bed) measureRequests(ctx context.Context, w *way, r *results) error {
+	var a answer
+	used, err := w.during(func() (err error) {
+		a, err = b.requests(ctx, w, anyCPU, anyCPU)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.add(w, figP50, micros(a.P50))
+	r.add(w, figP99, micros(a.P99))
+	r.add(w, figCPUPerReq, micros(used.machine)/float64(a.Requests))
+	if a, err = b.requests(ctx, w, "0", "1"); err != nil {
+		return err
+	}
+	r.add(w, figP50Apart, micros(a.P50))
+	r.add(w, figP99Apart, micros(a.P99))
+	return nil
+}
+
+// requests sends requests of one byte, one after the other, and awaits each answer.
+// The ends are on the CPUs that are named.
+func (b *bed) requests(ctx context.Context, w *way, clientCPU, serverCPU string) (a answer, err error) {
+	err = b.between(ctx, w, endpoints{
+		server: []string{"rr-server", address + ":7007", serverCPU},
+		client: []string{"rr-client", address + ":7007", clientCPU, b.duration.String()},
+	}, func(client, _ []byte) error { return json.Unmarshal(client, &a) })
+	return a, err
+}
 
 // answer is what the client measured.
 type answer struct {
@@ -26,7 +59,8 @@ type answer struct {
 	P50, P90, P99 time.Duration
 }
 
-func endpoint(address, cpu string) (int, *unix.SockaddrInet4, error) {
+// endpoint makes a socket on a thread of its own, on the CPU that is named.
+func endpoint(at, cpu string, kind int) (int, *unix.SockaddrInet4, error) {
 	runtime.LockOSThread()
 	if cpu != anyCPU {
 		n, err := strconv.Atoi(cpu)
@@ -39,17 +73,17 @@ func endpoint(address, cpu string) (int, *unix.SockaddrInet4, error) {
 			return 0, nil, err
 		}
 	}
-	a, err := netip.ParseAddrPort(address)
+	a, err := netip.ParseAddrPort(at)
 	if err != nil {
 		return 0, nil, err
 	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0)
 	return fd, &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}, err
 }
 
 // serveRequests answers one client, byte by byte, until it hangs up.
 func serveRequests(address, cpu string) error {
-	fd, at, err := endpoint(address, cpu)
+	fd, at, err := endpoint(address, cpu, unix.SOCK_STREAM)
 	if err != nil {
 		return err
 	}
@@ -87,7 +121,7 @@ func sendRequests(address, cpu, duration string) error {
 	if err != nil {
 		return err
 	}
-	fd, to, err := endpoint(address, cpu)
+	fd, to, err := endpoint(address, cpu, unix.SOCK_STREAM)
 	if err != nil {
 		return err
 	}

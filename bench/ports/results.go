@@ -30,42 +30,99 @@ func (r *results) median(name string, f figure) (float64, bool) {
 	return values[len(values)/2], true
 }
 
-// ratio is the median over the rounds of a way's figure divided by the baseline's in the same round.
-func (r *results) ratio(name string, f figure) (float64, bool) {
+// ratios are a way's figure divided by the baseline's in the same round, in order of
+// size; none if either was not measured in each.
+func (r *results) ratios(name string, f figure) []float64 {
 	own, base := r.of[name][f], r.of[baseline][f]
-	if len(own) == 0 || len(own) != len(base) {
-		return 0, false
+	if len(own) != len(base) {
+		return nil
 	}
 	ratios := make([]float64, len(own))
 	for i := range own {
 		ratios[i] = own[i] / base[i]
 	}
 	slices.Sort(ratios)
+	return ratios
+}
+
+// ratio is the middle one, and whether there is one.
+func (r *results) ratio(name string, f figure) (float64, bool) {
+	ratios := r.ratios(name, f)
+	if len(ratios) == 0 {
+		return 0, false
+	}
 	return ratios[len(ratios)/2], true
+}
+
+// tables are the results as they are printed.
+var tables = []struct {
+	title, about string
+	columns      []figure
+}{
+	{
+		"Streams", "One TCP stream by iperf3, over IPv4 and IPv6, and datagrams of 1448 bytes, 44 a system call, as fast as they go. CPU is that of\n" +
+			"the whole machine: both pods, the kernel and the daemon. The more frames the daemon finds at a time, the fewer system calls each costs.",
+		[]figure{figGbps, figCPUPerGB, figDaemonPerGB, figFrame, figPerVector, figGbps6, figUSO},
+	},
+	{
+		"Request and response", "One byte there and one back, over TCP. Either the scheduler chooses where the two ends run, or each has a CPU.",
+		[]figure{figP50, figP99, figCPUPerReq, figP50Apart, figP99Apart},
+	},
+	{
+		"Frames of 64 bytes", "A program in the kernel offers more than any way carries, and keeps a CPU busy with it. CPU of the daemon is all that runs in its\n" +
+			"threads, the softirqs in which the second pod receives included; what the first pod's CPU does for it, until the frame is in\n" +
+			"the port's queue, is in the last column only, together with what it does for the frames that find the queue full.",
+		[]figure{figOffered, figKpps, figDaemonPerFrame, figBetween},
+	},
 }
 
 func (r *results) print(w io.Writer, ways []*way, rounds, seconds int) {
 	fmt.Fprintf(w, "Medians of %d interleaved rounds of %d s; in brackets the median ratio to the bridge in the same round.\n", rounds, seconds)
-	fmt.Fprintf(w, "CPU is that of the whole machine: both pods, the kernel and the daemon.\n\n")
-	fmt.Fprint(w, "| way | what |")
-	for _, f := range figures {
-		fmt.Fprintf(w, " %s |", f)
-	}
-	fmt.Fprintf(w, "\n|---|---|%s\n", strings.Repeat("---|", len(figures)))
-	for _, way := range ways {
-		fmt.Fprintf(w, "| %s | %s |", way.name, way.about)
-		for _, f := range figures {
-			m, found := r.median(way.name, f)
-			if !found {
-				fmt.Fprint(w, " |")
-				continue
-			}
-			fmt.Fprintf(w, " %.3g", m)
-			if x, found := r.ratio(way.name, f); found && way.name != baseline {
-				fmt.Fprintf(w, " (%.2f)", x)
-			}
-			fmt.Fprint(w, " |")
+	for _, t := range tables {
+		if !r.has(t.columns) {
+			continue
 		}
-		fmt.Fprintln(w)
+		fmt.Fprintf(w, "\n## %s\n\n%s\n\n| way | what |", t.title, t.about)
+		for _, f := range t.columns {
+			fmt.Fprintf(w, " %s |", f)
+		}
+		fmt.Fprintf(w, "\n|---|---|%s\n", strings.Repeat("---|", len(t.columns)))
+		for _, way := range ways {
+			fmt.Fprintf(w, "| %s | %s |", way.name, way.about)
+			for _, f := range t.columns {
+				r.cell(w, way, f)
+			}
+			fmt.Fprintln(w)
+		}
 	}
+}
+
+// has says whether any of the figures was measured.
+func (r *results) has(figures []figure) bool {
+	for _, of := range r.of {
+		for _, f := range figures {
+			if len(of[f]) != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (r *results) cell(w io.Writer, way *way, f figure) {
+	if m, found := r.median(way.name, f); found {
+		fmt.Fprint(w, " ", rounded(m))
+	}
+	if x, found := r.ratio(way.name, f); found && way.name != baseline {
+		fmt.Fprintf(w, " (%.2f)", x)
+	}
+	fmt.Fprint(w, " |")
+}
+
+// rounded writes three digits, and large numbers whole.
+func rounded(x float64) string {
+	if x >= 100 {
+		return fmt.Sprintf("%.0f", x)
+	}
+	return fmt.Sprintf("%.3g", x)
 }

@@ -15,6 +15,7 @@ type way struct {
 	pods   [2]string // namespaces
 	node   string    // namespace of the bridge or the daemon
 	daemon int       // process; 0 for the kernel's own ways
+	api    string    // where it answers
 	ports  int       // of the daemon; 0 is one for each pod
 	stop   func() error
 }

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// cpu is processor time used so far.
+//
+// What a packet costs where it is received is in softirqs, and these run in
+// whatever thread has caused them. Over a veth that is the sender: the bridge's work
+// is its pods', the receiving half of what the daemon sends is the daemon's, and the first
+// half of what it receives the pod's.
+type cpu struct{ machine, daemon time.Duration }
+
+func (c cpu) minus(d cpu) cpu { return cpu{c.machine - d.machine, c.daemon - d.daemon} }
+
+// cpu reads the time that the machine has not been idle, and that of the daemon.
+func (w *way) cpu() (c cpu, err error) {
+	if c.machine, err = machineTime(); err != nil || w.daemon == 0 {
+		return c, err
+	}
+	c.daemon, err = processTime(w.daemon)
+	return c, err
+}
+
+// tick is the unit of /proc: USER_HZ is 100 on every architecture that Go runs on.
+const tick = 10 * time.Millisecond
+
+// machineTime is how long the processors have not been idle, by proc_stat(5).
+// Where the kernel counts by ticks (CONFIG_TICK_CPU_ACCOUNTING) it is a sample,
+// good to a percent over a second.
+func machineTime() (busy time.Duration, err error) {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	line, _, _ := strings.Cut(string(stat), "\n")
+	fields := strings.Fields(line)
+	if len(fields) < 8 || fields[0] != "cpu" {
+		return 0, fmt.Errorf("/proc/stat begins with %q", line)
+	}
+	for i, f := range fields[1:8] {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/stat: %w", err)
+		}
+		if i != 3 && i != 4 { // user nice system idle iowait irq softirq
+			busy += time.Duration(n) * tick
+		}
+	}
+	return busy, nil
+}
+
+// processTime is what all threads of a process have used, as the scheduler
+// counts it: to the nanosecond, and with the softirqs that have run in them
+// unless the kernel keeps these apart (CONFIG_IRQ_TIME_ACCOUNTING).
+func processTime(pid int) (time.Duration, error) {
+	const scheduler = 2 // CPUCLOCK_SCHED of a whole process: MAKE_PROCESS_CPUCLOCK in linux/posix-timers.h
+	var ts unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|scheduler), &ts); err != nil {
+		return 0, fmt.Errorf("the CPU time of process %d: %w", pid, err)
+	}
+	return time.Duration(ts.Nano()), nil
+}
