@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/internal/netdev"
 	"github.com/sluice-net/sluice/packet"
+	"github.com/sluice-net/sluice/port/internal/shield"
 	"github.com/sluice-net/sluice/port/internal/vnet"
 )
 
@@ -31,9 +33,9 @@ type Config struct {
 	Offload bool
 
 	// Exclusive keeps the host's own stack off the device: it sees no frame, so
-	// that it neither answers nor forwards what the switch does, and sends none
-	// by IPv6 of its own accord. Without it the host goes on using the device, as it
-	// must if it has addresses there.
+	// that it neither answers nor forwards what the switch does, and sends none, nor
+	// does any other program (see package shield). Without it the host goes on using
+	// the device, as it must if it has addresses there.
 	Exclusive bool
 
 	Arena *packet.Arena // that the workers' caches are of
@@ -113,11 +115,15 @@ func open(cfg Config) (*Port, error) {
 	return p, nil
 }
 
-// start shields the device before it can receive, then brings it up, then
-// opens the sockets, which take part in a fanout only if they run.
-func (p *Port) start(cfg Config, info netdev.Info) (err error) {
+// start makes the sockets, shields the device from all others before it comes
+// up, brings it up, and only then has the sockets receive: they take part in a fanout
+// if the device runs.
+func (p *Port) start(cfg Config, info netdev.Info) error {
+	if err := netdev.In(cfg.NetNS, p.makeSockets); err != nil {
+		return explain(err)
+	}
 	if cfg.Exclusive {
-		if p.shield, err = newShield(cfg.NetNS, info); err != nil {
+		if err := p.keepOff(cfg.NetNS, info); err != nil {
 			return fmt.Errorf("keep the host off: %w", err)
 		}
 	}
@@ -126,36 +132,54 @@ func (p *Port) start(cfg Config, info netdev.Info) (err error) {
 			return fmt.Errorf("bring it up: %w", err)
 		}
 	}
-	return netdev.In(cfg.NetNS, func() error {
-		for i := range p.queues {
-			if err := p.queues[i].open(info.Index); err != nil {
-				return explain(err)
-			}
+	for i := range p.queues {
+		if err := p.queues[i].bind(info.Index); err != nil {
+			return explain(err)
 		}
-		if len(p.queues) > 1 {
-			if err := p.joinFanout(); err != nil {
-				return fmt.Errorf("spread frames over %d queues: %w", len(p.queues), explain(err))
-			}
+	}
+	if len(p.queues) > 1 {
+		if err := p.joinFanout(); err != nil {
+			return fmt.Errorf("spread frames over %d queues: %w", len(p.queues), explain(err))
 		}
-		// Until now the sockets have dropped everything: while they were not yet
-		// members, each would have received every frame.
-		for i := range p.queues {
-			if err := unix.SetsockoptInt(p.queues[i].fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); err != nil {
-				return fmt.Errorf("open the filter: %w", err)
-			}
+	}
+	// Until now the sockets have dropped everything: while they were not yet
+	// members, each would have received every frame.
+	for i := range p.queues {
+		if err := unix.SetsockoptInt(p.queues[i].fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); err != nil {
+			return fmt.Errorf("open the filter: %w", err)
 		}
-		return nil
-	})
+	}
+	return nil
+}
+
+// makeSockets is called in the device's namespace, which is the sockets' then.
+func (p *Port) makeSockets() error {
+	for i := range p.queues {
+		if err := p.queues[i].open(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Port) keepOff(netNS string, info netdev.Info) (err error) {
+	cfg := shield.Config{NetNS: netNS, Name: info.Name, Index: info.Index, Ingress: true}
+	for i := range p.queues {
+		cfg.Sockets = append(cfg.Sockets, p.queues[i].fd)
+	}
+	p.shield, err = shield.Attach(cfg)
+	return explainBPF(err)
 }
 
 // open makes a packet socket with a filter that drops everything. It does not
 // bypass the device's queueing discipline (PACKET_QDISC_BYPASS): on a veth a short
 // frame costs the same 0.9 µs of CPU from Tx to Rx either way, and on a NIC
 // what the administrator has set up there would not apply.
-func (s *queue) open(index int) (err error) {
+func (s *queue) open() (err error) {
 	// Protocol 0 receives nothing until it is bound.
 	s.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
+		s.fd = -1
 		return fmt.Errorf("packet socket: %w", err)
 	}
 	nothing := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}
@@ -174,9 +198,11 @@ func (s *queue) open(index int) (err error) {
 			return fmt.Errorf("set %s: %w", o.name, err)
 		}
 	}
-	if err := s.enlarge(); err != nil {
-		return err
-	}
+	return s.enlarge()
+}
+
+// bind has the socket receive from the device, which is in the socket's namespace.
+func (s *queue) bind(index int) error {
 	// Each queue's: the membership ends with its socket.
 	mreq := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_PROMISC}
 	if err := unix.SetsockoptPacketMreq(s.fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &mreq); err != nil {
@@ -251,7 +277,7 @@ func (p *Port) Close() error {
 	}
 	c.Flush()
 	if p.shield != nil {
-		errs = append(errs, p.shield.close(gone))
+		errs = append(errs, p.shield.Close(gone))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close afpacket %s: %w", p.name, err)
@@ -268,6 +294,20 @@ func explain(err error) error {
 		return fmt.Errorf("the kernel has no packet sockets: load them (modprobe af_packet): %w", err)
 	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
 		return fmt.Errorf("the device has just been removed: %w", err)
+	default:
+		return err
+	}
+}
+
+// explainBPF says what to do where programs are not allowed.
+func explainBPF(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return fmt.Errorf("no right to drop frames before the host's stack: run as root or give the program CAP_BPF and CAP_NET_ADMIN: %w", err)
+	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.ENOSYS):
+		return fmt.Errorf("the kernel can't drop frames before the host's stack: it needs CONFIG_BPF_SYSCALL and tcx (Linux 6.6) or CONFIG_NET_CLS_BPF: %w", err)
 	default:
 		return err
 	}

@@ -6,7 +6,7 @@
 //	pod's namespace          host
 //	eth0 ═══ veth ═══ DEV ──┬─ queue 0 ── Rx(0)    PACKET_FANOUT by hash of the flow,
 //	                        ├─ queue 1 ── Rx(1)    the same for both directions
-//	                        └─ tcx: drop           the host's own stack gets nothing (Config.Exclusive)
+//	                        └─ tcx: drop           the host's own stack gets and sends nothing (Config.Exclusive)
 //
 // Frames are received and sent by vectors (recvmmsg, sendmmsg): over a veth about
 // 0.25 µs of CPU to receive and 0.7 µs to send a short frame, 5 µs each for 60 kB;
@@ -15,6 +15,13 @@
 // instead of 7.8 to 9.1 Gb/s, as each frame must fit a slot of the ring; for small
 // frames they are better, 1.85 instead of 2.45 µs of CPU. Who wants small frames
 // takes port/afxdp, at 1 µs.
+//
+// Of what Open does to the device one thing outlives the process, however it ends:
+// it is up (ip link set DEV down). Sockets, promiscuous mode and programs go with the process.
+// Before Linux 6.6 a process that is killed leaves more behind, as Mode says:
+//
+//	tc qdisc delete dev DEV clsact              the filter that keeps the host off
+//	sysctl -w net.ipv6.conf.DEV.disable_ipv6=0  the host's IPv6
 package afpacket
 
 import (
@@ -26,6 +33,7 @@ import (
 
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/packet"
+	"github.com/sluice-net/sluice/port/internal/shield"
 	"github.com/sluice-net/sluice/port/internal/vnet"
 )
 
@@ -43,7 +51,7 @@ type Port struct {
 	kits    *vnet.Kits
 	sending [hints]vnet.Hint // by the number that Tx is called with
 	mode    string
-	shield  *shield // nil unless Config.Exclusive
+	shield  *shield.Shield // nil unless Config.Exclusive
 
 	ended   atomic.Uint32 // errno that ended the port; 0 while it works
 	closed  atomic.Bool

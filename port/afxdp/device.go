@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/internal/netdev"
+	"github.com/sluice-net/sluice/port/internal/shield"
 )
 
 // device is the network device under a port: what was found, and what was
@@ -23,12 +24,13 @@ type device struct {
 	ctl     int // socket in the device's namespace, for what is asked by name; -1 is none
 	promisc int // packet socket that holds the device promiscuous; -1 is none
 
-	quieted  bool // IPv6 was on, and is off now
+	shield   *shield.Shield
 	keepTags bool // taking VLAN tags off was on, and is off now
 }
 
-// prepare finds the device and makes it ready for a switch: up, promiscuous,
-// and without the host's own IPv6 on it.
+// prepare finds the device and makes it ready for a switch: promiscuous, up, and
+// before it is up without the host's own stack on it. That this hears
+// nothing of the device is the XDP program's work.
 func prepare(cfg Config) (d *device, err error) {
 	d = &device{netNS: cfg.NetNS, ctl: -1, promisc: -1}
 	defer func() {
@@ -61,7 +63,10 @@ func prepare(cfg Config) (d *device, err error) {
 		}
 		d.info.MTU = cfg.MTU
 	}
-	d.quiet()
+	d.shield, err = shield.Attach(shield.Config{NetNS: cfg.NetNS, Name: d.info.Name, Index: d.info.Index})
+	if err != nil {
+		return d, fmt.Errorf("keep the host off: %w", explainBPF(err))
+	}
 	if !d.veth() {
 		// A NIC that takes tags off keeps them where a program can't get them,
 		// but for a few drivers.
@@ -136,36 +141,17 @@ func (d *device) setTaking(on bool) (changed bool) {
 	return netdev.SetFeatures(d.netNS, d.info.Name, map[string]bool{"rxvlan": on}) == nil
 }
 
-func (d *device) ipv6Setting() string {
-	return "net/ipv6/conf/" + d.info.Name + "/disable_ipv6"
-}
-
-// quiet turns the host's IPv6 off on the device, which would speak up by itself.
-// Where that is not possible (no IPv6, /proc/sys read-only in a container) the
-// port works all the same, so it is no error.
-func (d *device) quiet() {
-	before, err := netdev.Sysctl(d.netNS, d.ipv6Setting())
-	if err != nil || before != "0" {
-		return
-	}
-	d.quieted = netdev.SetSysctl(d.netNS, d.ipv6Setting(), "1") == nil
-}
-
 // restore puts back what prepare has changed and lets go of the device. One that
 // is gone has nothing to put back.
 func (d *device) restore() error {
 	var errs []error
 	if d.ctl >= 0 {
-		if _, _, there := d.state(); there {
-			if d.quieted {
-				// Of a namespace without a name any more nobody can be left to care.
-				if err := netdev.SetSysctl(d.netNS, d.ipv6Setting(), "0"); !errors.Is(err, netdev.ErrNoNamespace) {
-					errs = append(errs, err)
-				}
-			}
-			if d.keepTags {
-				d.setTaking(true)
-			}
+		_, _, there := d.state()
+		if there && d.keepTags {
+			d.setTaking(true)
+		}
+		if d.shield != nil {
+			errs = append(errs, d.shield.Close(!there))
 		}
 		errs = append(errs, unix.Close(d.ctl))
 		d.ctl = -1

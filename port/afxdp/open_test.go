@@ -3,11 +3,7 @@ package afxdp
 import (
 	"cmp"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -158,47 +154,6 @@ func TestFallback(t *testing.T) {
 	require.Equal(t, f, frames[0])
 	u.send(f)
 	require.Equal(t, f, r.receive())
-}
-
-// TestKilledProcessLeavesNoProgram opens a port in a process of its own and kills
-// that: neither the program nor the promiscuous mode is left behind.
-func TestKilledProcessLeavesNoProgram(t *testing.T) {
-	const devices = "SLUICE_AFXDP_TEST_NETNS"
-	if name := os.Getenv(devices); name != "" {
-		arena, err := packet.NewArena(packet.ArenaConfig{Buffers: 256})
-		require.NoError(t, err)
-		_, err = Open(Config{Name: "p1", NetNS: name, Arena: arena})
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(os.Getenv(devices+"_READY"), nil, 0o600))
-		time.Sleep(time.Hour)
-	}
-	w := wire(t, netnstest.New(t), "p1", netnstest.VethOptions{})
-	ready := filepath.Join(t.TempDir(), "ready")
-	child := exec.Command(os.Args[0], "-test.run=^TestKilledProcessLeavesNoProgram$")
-	child.Env = append(os.Environ(), devices+"="+w.host.Name, devices+"_READY="+ready)
-	require.NoError(t, child.Start())
-	ended := make(chan error, 1)
-	go func() { ended <- child.Wait() }()
-	eventually(t, "the other process has the port", func() bool {
-		select {
-		case err := <-ended:
-			t.Fatalf("it has ended: %v", err)
-		default:
-		}
-		_, err := os.Stat(ready)
-		return err == nil
-	})
-	before, err := netdev.Link(w.host.Name, "p1")
-	require.NoError(t, err)
-	require.NotZero(t, before.XDP)
-	require.NoError(t, child.Process.Kill())
-	<-ended
-	eventually(t, "the program is gone", func() bool {
-		after, err := netdev.Link(w.host.Name, "p1")
-		require.NoError(t, err)
-		return after.XDP == 0
-	})
-	w.open(t, Config{Arena: newArena(t, packet.ArenaConfig{Buffers: 256})})
 }
 
 // TestRxAndTxDoNotAllocate counts what a worker's turn allocates: frames that

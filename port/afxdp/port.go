@@ -4,6 +4,14 @@
 // about 1 us of CPU time for each that is forwarded, less than half of what a packet socket
 // takes. Super-frames don't pass: native XDP makes the other end of a veth cut
 // its streams itself, so that a pod with TCP is better off with port/afpacket.
+//
+// Sockets, promiscuous mode and programs go with the process, however it ends. What
+// Open has changed besides stays after kill -9:
+//
+//	ip link set DEV down                        it is up, also after Close
+//	ip link set DEV mtu N                       it has the MTU of Config, also after Close
+//	ethtool -K DEV rxvlan on                    a NIC does not take VLAN tags off any more, as Mode says
+//	sysctl -w net.ipv6.conf.DEV.disable_ipv6=0  the host's IPv6 is off: before Linux 6.6, as Mode says
 package afxdp
 
 import (
@@ -159,7 +167,11 @@ func (p *Port) describe(generic bool) string {
 	if len(p.queues) == 1 {
 		unit = "queue"
 	}
-	return strings.Join(append(words, fmt.Sprintf("%d %s", len(p.queues), unit)), ", ")
+	words = append(words, fmt.Sprintf("%d %s", len(p.queues), unit), p.device.shield.String())
+	if p.device.keepTags {
+		words = append(words, "rxvlan off (stays if the process is killed)")
+	}
+	return strings.Join(words, ", ")
 }
 
 // Counters returns the counts over all queues; workers may run meanwhile.

@@ -315,22 +315,3 @@ func TestReopenAtOnce(t *testing.T) {
 		p = w.open(t, Config{Arena: u.a})
 	}
 }
-
-func TestHostIsQuiet(t *testing.T) {
-	host := netnstest.New(t)
-	w := wire(t, host, "p1", netnstest.VethOptions{IPv6: true})
-	const setting = "net/ipv6/conf/p1/disable_ipv6"
-	before, err := netdev.Sysctl(host.Name, setting)
-	if err != nil {
-		t.Skipf("this test needs IPv6: %v", err)
-	}
-	require.Equal(t, "0", before)
-	p := w.open(t, Config{Arena: newArena(t, packet.ArenaConfig{Buffers: 256})})
-	during, err := netdev.Sysctl(host.Name, setting)
-	require.NoError(t, err)
-	require.Equal(t, "1", during)
-	require.NoError(t, p.Close())
-	after, err := netdev.Sysctl(host.Name, setting)
-	require.NoError(t, err)
-	require.Equal(t, before, after)
-}
