@@ -31,7 +31,7 @@ func timers(m *control.Model) flowtable.Timers {
 func portConfig(m *control.Model, p *control.Port, open *openPort) *dataplane.PortConfig {
 	return &dataplane.PortConfig{
 		Number: p.Number, Name: p.Name, Port: open.device, Caps: open.caps, Queues: max(open.caps.Queues, 1),
-		MTU: p.MTU, VLAN: attachment(m, p), Sessions: sessionZone(m, p), Storm: stormLimits(&p.RateLimits),
+		MTU: open.mtu(), VLAN: attachment(m, p), Sessions: sessionZone(m, p), Storm: stormLimits(&p.RateLimits),
 	}
 }
 
@@ -87,16 +87,16 @@ func limiter(rate int) *dataplane.Limiter {
 }
 
 // routeConfig is what layers 2 and 3 need.
-func routeConfig(m *control.Model) *route.Config {
+func routeConfig(m *control.Model, opened map[string]*openPort) *route.Config {
 	c := &route.Config{GatewayMAC: packet.MAC(m.Node.GatewayMAC)}
 	for i := range m.Segments {
 		c.Segments = append(c.Segments, routeSegment(&m.Segments[i]))
 	}
 	for i := range m.Ports {
-		c.Ports = append(c.Ports, routePort(m, &m.Ports[i]))
+		c.Ports = append(c.Ports, routePort(m, &m.Ports[i], opened))
 	}
 	for i := range m.Routers {
-		c.Routers = append(c.Routers, routeRouter(m, &m.Routers[i]))
+		c.Routers = append(c.Routers, routeRouter(m, &m.Routers[i], opened))
 	}
 	return c
 }
@@ -132,9 +132,9 @@ func security(s *control.Security) route.Security {
 	return out
 }
 
-func routePort(m *control.Model, p *control.Port) route.Port {
+func routePort(m *control.Model, p *control.Port, opened map[string]*openPort) route.Port {
 	out := route.Port{
-		Number: p.Number, Name: p.Name, Guard: p.Guard, MTU: p.MTU,
+		Number: p.Number, Name: p.Name, Guard: p.Guard, MTU: opened[p.Name].mtu(),
 		RxUnknown: limiter(p.RateLimits.RxUnknownUnicast),
 	}
 	if p.Uplink >= 0 {
@@ -161,12 +161,12 @@ func routePort(m *control.Model, p *control.Port) route.Port {
 	return out
 }
 
-func routeRouter(m *control.Model, r *control.Router) route.Router {
+func routeRouter(m *control.Model, r *control.Router, opened map[string]*openPort) route.Router {
 	out := route.Router{Name: r.Name}
 	for _, u := range r.Uplinks {
 		p := &m.Ports[u.Port]
 		out.Uplinks = append(out.Uplinks, route.Uplink{
-			Port: p.Number, Zone: packet.Zone(u.Zone), MAC: packet.MAC(u.MAC), Addresses: u.Addresses, MTU: p.MTU,
+			Port: p.Number, Zone: packet.Zone(u.Zone), MAC: packet.MAC(u.MAC), Addresses: u.Addresses, MTU: opened[p.Name].mtu(),
 		})
 	}
 	// The uplinks' gateways are among the routes.

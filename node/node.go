@@ -206,7 +206,7 @@ func (n *Node) apply(m *control.Model, open func(*control.Model) (map[string]*op
 	if err != nil {
 		return err
 	}
-	forwarder, err := route.Compile(routeConfig(m), n.routes)
+	forwarder, err := route.Compile(routeConfig(m, opened), n.routes)
 	hosts, dhcpErr := dhcp.Compile(dhcpConfig(m), n.dhcp)
 	if err = errors.Join(err, dhcpErr); err == nil {
 		err = n.engine.Publish(n.snapshot(m, opened, forwarder, hosts))

@@ -56,6 +56,15 @@ func deviceError(p dataplane.Port) error {
 	return nil
 }
 
+// mtu is the largest IP packet that may pass: the port's, or less if the device's
+// has been lowered since it was opened.
+func (p *openPort) mtu() int {
+	if p.caps.MTU != 0 {
+		return min(p.config.MTU, p.caps.MTU)
+	}
+	return p.config.MTU
+}
+
 // trouble returns why an open port's device is of no use; nil while it is. A
 // namespace that has lost its name, or whose name another has now, lives on for as
 // long as a TAP in it is open, and nobody can reach it.

@@ -13,6 +13,7 @@ import (
 type DeviceChange struct {
 	Port   string
 	Up     bool   // frames can pass now
+	MTU    int    // that holds: the port's, or less if the device's is; bytes
 	Mode   string // what the driver obtained, in its words; "" if it says nothing
 	Err    error  // why there is no usable device; nil if there is one
 	Reopen bool   // it was opened anew
@@ -35,9 +36,10 @@ func (n *Node) Recheck() ([]DeviceChange, error) {
 	var changes []DeviceChange
 	for _, name := range slices.Sorted(maps.Keys(ports)) {
 		p := ports[name]
+		caps := p.device.Caps() // asked first: some drivers find out by it that there is no device any more
 		was := p.trouble()
 		if was == nil {
-			if caps := p.device.Caps(); caps != p.caps {
+			if caps != p.caps {
 				ports[name] = &openPort{p.config, p.device, caps, p.namespace}
 				changes = append(changes, ports[name].describe())
 			}
@@ -87,7 +89,7 @@ func (n *Node) Devices() []DeviceChange {
 }
 
 func (p *openPort) describe() DeviceChange {
-	c := DeviceChange{Port: p.config.Name, Up: p.caps.Up, Err: deviceError(p.device)}
+	c := DeviceChange{Port: p.config.Name, Up: p.caps.Up, MTU: p.mtu(), Err: deviceError(p.device)}
 	if m, ok := p.device.(interface{ Mode() string }); ok {
 		c.Mode = m.Mode()
 	}

@@ -103,15 +103,15 @@ func TestDevicesComeAndGo(t *testing.T) {
 	require.Empty(t, recheck(), "nothing has changed")
 
 	devices.set("b", true)
-	require.Equal(t, []node.DeviceChange{{Port: "b", Up: true, Mode: "cable", Reopen: true}}, recheck(), "it has come")
+	require.Equal(t, []node.DeviceChange{{Port: "b", Up: true, MTU: 1500, Mode: "cable", Reopen: true}}, recheck(), "it has come")
 	require.Zero(t, send())
 	require.Len(t, devices.current["b"].Sent(), 1)
 
 	devices.down["b"] = true
-	require.Equal(t, []node.DeviceChange{{Port: "b", Mode: "cable"}}, recheck(), "the link has gone down")
+	require.Equal(t, []node.DeviceChange{{Port: "b", MTU: 1500, Mode: "cable"}}, recheck(), "the link has gone down")
 	require.Empty(t, recheck())
 	devices.down["b"] = false
-	require.Equal(t, []node.DeviceChange{{Port: "b", Up: true, Mode: "cable"}}, recheck())
+	require.Equal(t, []node.DeviceChange{{Port: "b", Up: true, MTU: 1500, Mode: "cable"}}, recheck())
 
 	old := devices.current["b"]
 	devices.set("b", false)

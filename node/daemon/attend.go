@@ -127,7 +127,7 @@ func (d *Daemon) recheck() {
 		case c.Reopen:
 			d.log.Info("a port has its device", "port", c.Port, "mode", c.Mode, "up", c.Up)
 		default:
-			d.log.Info("the link of a port has changed", "port", c.Port, "up", c.Up)
+			d.log.Info("the link of a port has changed", "port", c.Port, "up", c.Up, "mtu", c.MTU)
 		}
 	}
 	if err != nil {
