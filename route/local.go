@@ -40,18 +40,19 @@ type claim struct {
 }
 
 // believe hears who has an address. It refuses, and drops the frame, if the
-// address is somebody else's for sure: the router's, or bound to another port.
-func (f *Forwarder) believe(d *dataplane.Decision, seg *segment, c claim) bool {
+// address is somebody else's for sure: the router's, or bound to another port. moved says
+// that another MAC address was known to have it.
+func (f *Forwarder) believe(d *dataplane.Decision, seg *segment, c claim) (believed, moved bool) {
 	port := d.In.Number
 	h, bound := f.hostAt(d.Zone, c.ip)
 	if seg.owns(c.ip) || seg.proxies(c.ip) || (bound && h.port != port) {
 		d.Drop(packet.MACConflict)
-		return false
+		return false, false
 	}
 	if !bound {
-		f.heard(d.W, d.Zone, c.ip, c.mac, port, d.Now)
+		moved = f.heard(d.W, d.Zone, c.ip, c.mac, port, d.Now)
 	}
-	return true
+	return true, moved
 }
 
 // whoHas returns who answers for an address that a frame asks for, and whether
@@ -101,9 +102,13 @@ func (f *Forwarder) arp(d *dataplane.Decision, seg *segment) {
 		d.Drop(packet.InvalidHeader)
 		return
 	}
+	moved := false
 	// The sender of a probe has no address yet (RFC 5227 section 1.1).
-	if sender.ip != unspecified4 && !f.believe(d, seg, sender) {
-		return
+	if sender.ip != unspecified4 {
+		var believed bool
+		if believed, moved = f.believe(d, seg, sender); !believed {
+			return
+		}
 	}
 	if op == packet.ARPReply {
 		if seg.routed(packet.Ethernet(d.Frame()).Dst()) {
@@ -115,10 +120,17 @@ func (f *Forwarder) arp(d *dataplane.Decision, seg *segment) {
 	if target == sender.ip {
 		return // an announcement, which is for all
 	}
-	if a, found := f.whoHas(d, seg, target); found {
-		f.finish(d, f.sendARP(d.W, d.In.Number, f.back(d), sender.mac, &packet.ARPFields{
-			Op: packet.ARPReply, SenderMAC: a.mac, SenderIP: target, TargetMAC: sender.mac, TargetIP: sender.ip,
-		}))
+	a, found := f.whoHas(d, seg, target)
+	if !found || moved && !a.router {
+		// Its question tells the others that the sender has another MAC address
+		// now, as RFC 826 wants; answered here, they would go on with the old one.
+		return
+	}
+	sent := f.sendARP(d.W, d.In.Number, f.back(d), sender.mac, &packet.ARPFields{
+		Op: packet.ARPReply, SenderMAC: a.mac, SenderIP: target, TargetMAC: sender.mac, TargetIP: sender.ip,
+	})
+	if !moved {
+		f.finish(d, sent)
 	}
 }
 
@@ -149,7 +161,7 @@ func (f *Forwarder) neighborDiscovery(d *dataplane.Decision, seg *segment) {
 		if !stated {
 			link = src
 		}
-		if f.believe(d, seg, claim{nd.Target(), link}) && seg.routed(packet.Ethernet(d.Frame()).Dst()) {
+		if believed, _ := f.believe(d, seg, claim{nd.Target(), link}); believed && seg.routed(packet.Ethernet(d.Frame()).Dst()) {
 			d.Consume()
 		}
 		return
@@ -161,7 +173,7 @@ func (f *Forwarder) neighborDiscovery(d *dataplane.Decision, seg *segment) {
 		to, solicited = allNodes, false
 		mac, _ = packet.GroupMAC(allNodes)
 	} else if stated {
-		if !f.believe(d, seg, claim{asker, link}) {
+		if believed, _ := f.believe(d, seg, claim{asker, link}); !believed {
 			return
 		}
 		mac = link

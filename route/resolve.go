@@ -80,21 +80,24 @@ func (f *Forwarder) inquire(w *dataplane.Worker, in uint16, out *segment, ip pac
 //
 // On a segment everybody who speaks is noted, for answering in the others'
 // place. On an uplink, whose network may be large, only those who are asked for.
-func (f *Forwarder) heard(w *dataplane.Worker, zone packet.Zone, ip packet.Addr, mac packet.MAC, port uint16, now int64) {
+//
+// It reports whether another MAC address was known to have the address.
+func (f *Forwarder) heard(w *dataplane.Worker, zone packet.Zone, ip packet.Addr, mac packet.MAC, port uint16, now int64) (moved bool) {
 	t := f.state.routers.neighbors
 	at := host{mac, port}
 	s := t.find(zone, ip)
 	if s.state == neighborKnown && s.host == at {
 		t.confirm(s.id, now)
-		return
+		return false
 	}
 	if s.id == 0 && (f.segmentOf(zone).uplink >= 0 || scopeOf(ip) != scopeGlobal && scopeOf(ip) != scopeLink) {
-		return
+		return false
 	}
 	waiting, n := t.learn(f, zone, ip, at, now)
 	for _, p := range waiting[:n] {
 		w.Release(p.buf)
 	}
+	return s.reachable() && s.host.mac != mac
 }
 
 // learn makes a host the place of a neighbour. It returns the packets that
