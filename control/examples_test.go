@@ -33,6 +33,13 @@ func TestExamples(t *testing.T) {
 			}
 			require.Equal(t, []string{"10.200.0.40 0a:58:0a:c8:00:28"}, addresses(port(t, m, "storage/disk-0")))
 		},
+		"node.yaml": func(t *testing.T, m *Model) {
+			require.EqualValues(t, "afpacket", port(t, m, "web/vm").Device.Type, "the hypervisor has the TAP's inner side")
+			require.Equal(t, []string{"10.244.1.30 52:54:00:00:00:30"}, addresses(port(t, m, "web/vm")))
+			require.EqualValues(t, "tap", port(t, m, "web/host").Device.Type)
+			require.True(t, port(t, m, "web/host").Device.Persistent)
+			require.Equal(t, "eth1", port(t, m, "uplink").Device.Name)
+		},
 		"overlapping.yaml": func(t *testing.T, m *Model) {
 			red, blue := port(t, m, "red/app"), port(t, m, "blue/app")
 			require.Equal(t, red.Addresses, blue.Addresses)
