@@ -189,3 +189,21 @@ func TestRxAndTxDoNotAllocate(t *testing.T) {
 	socket := testing.AllocsPerRun(300, func() { _, _ = r.try(plain), r.try(long) })
 	require.LessOrEqual(t, allocations, socket)
 }
+
+// TestTagsThatANICTakesOff treats a veth as a NIC: that it does not take VLAN tags off
+// any more outlives a process that is killed, so Mode says it.
+func TestTagsThatANICTakesOff(t *testing.T) {
+	w, p := newPort(t, netnstest.VethOptions{}, Config{})
+	taking := func() bool {
+		f, err := netdev.DeviceFeatures(w.host.Name, w.name)
+		require.NoError(t, err)
+		return f.Active("rxvlan")
+	}
+	require.True(t, taking())
+	require.NotContains(t, p.Mode(), "rxvlan")
+	p.device.keepTags = p.device.setTaking(false)
+	require.False(t, taking())
+	require.Contains(t, p.describe(false), ", rxvlan off (stays if the process is killed)")
+	require.NoError(t, p.Close())
+	require.True(t, taking(), "as it was")
+}
