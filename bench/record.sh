@@ -5,6 +5,8 @@
 #   bench/record.sh [ROUNDS]     5 rounds by default, about ten minutes
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/bench-facts.sh
+. scripts/bench-facts.sh
 rounds=${1:-5}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -50,17 +52,7 @@ go test ./flowtable -run '^$' -bench '^Benchmark(Hit|Miss|Insert|Delete|Expire)$
   echo "workers' threads (getrusage), user and system. Receiving copies the frame into a buffer and sending frees it;"
   echo "that alone costs $(field "$work/ports.json" ns) ns, the floor of every figure."
   echo
-  echo "| fact | value |"
-  echo "|---|---|"
-  echo "| date | $(date -u +%F) |"
-  echo "| revision | $(git rev-parse --short HEAD 2>/dev/null || echo unknown) |"
-  echo "| processor | $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), family $(sed -n 's/^cpu family[^:]*: //p' /proc/cpuinfo | head -1) model $(sed -n 's/^model[ \t]*: //p' /proc/cpuinfo | head -1) |"
-  echo "| CPUs | $(nproc)$(grep -q '^flags.* hypervisor' /proc/cpuinfo && echo ', virtual') |"
-  echo "| caches | $(lscpu 2>/dev/null | awk -F': *' '/^L[123]/ {printf "%s%s %s", s, $1, $2; s=", "}') |"
-  echo "| memory | $(awk '/MemTotal/ {print int($2/1048576)}' /proc/meminfo) GiB; transparent huge pages: $(sed 's/.*\[\(.*\)\].*/\1/' /sys/kernel/mm/transparent_hugepage/enabled) |"
-  echo "| kernel | $(uname -r) |"
-  echo "| Go | $(go env GOVERSION), GOAMD64=$(go env GOAMD64) |"
-  echo "| load at the end | $(cut -d' ' -f1-3 /proc/loadavg) |"
+  facts
   echo
   echo "## 64-byte frames, one worker: CPU ns per packet"
   echo

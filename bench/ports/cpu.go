@@ -57,6 +57,23 @@ func machineTime() (busy time.Duration, err error) {
 	return busy, nil
 }
 
+// quiet waits until the machine has next to nothing to do for a quarter of a
+// second, but no longer than a minute: what others run would be measured too.
+func quiet() error {
+	const sample, enough = 250 * time.Millisecond, 30 * time.Millisecond
+	for deadline := time.Now().Add(time.Minute); ; {
+		before, err := machineTime()
+		if err != nil {
+			return err
+		}
+		time.Sleep(sample)
+		after, err := machineTime()
+		if err != nil || after-before <= enough || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
 // processTime is what all threads of a process have used, as the scheduler
 // counts it: to the nanosecond, and with the softirqs that have run in them
 // unless the kernel keeps these apart (CONFIG_IRQ_TIME_ACCOUNTING).

@@ -51,6 +51,9 @@ func (b *bed) measure(ctx context.Context, w *way, names []string, r *results) e
 		if len(names) != 0 && !slices.Contains(names, m.name) {
 			continue
 		}
+		if err := quiet(); err != nil {
+			return err
+		}
 		if err := m.take(b, ctx, w, r); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}

@@ -69,9 +69,10 @@ var tables = []struct {
 		[]figure{figP50, figP99, figCPUPerReq, figP50Apart, figP99Apart},
 	},
 	{
-		"Frames of 64 bytes", "A program in the kernel offers more than any way carries, and keeps a CPU busy with it. CPU of the daemon is all that runs in its\n" +
-			"threads, the softirqs in which the second pod receives included; what the first pod's CPU does for it, until the frame is in\n" +
-			"the port's queue, is in the last column only, together with what it does for the frames that find the queue full.",
+		"Frames of 64 bytes", "A program in the kernel offers more than any way but the first carries, and keeps a CPU busy with it; another counts where the second\n" +
+			"pod's stack would begin. CPU of the daemon is all that runs in its threads, the softirqs in which the second pod receives included.\n" +
+			"Those of the first pod, until the frame is in the port's queue, are the generator's: the last column has them, less what\n" +
+			"generator and sink spend with nothing between, where almost all frames arrive.",
 		[]figure{figOffered, figKpps, figDaemonPerFrame, figBetween},
 	},
 }
