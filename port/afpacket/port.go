@@ -98,7 +98,7 @@ type Counters struct {
 	RxRefused uint64
 	RxLost    uint64 // dropped by the kernel because the socket's buffer was full: Rx came too seldom
 	Sent      uint64 // the kernel has them
-	TxErrors  uint64 // taken by Tx, but the kernel would not have them: longer than the device's MTU, or contradicting themselves
+	TxErrors  uint64 // taken by Tx, but the kernel would not have them: longer than the MTU of the device or of a veth's other end, or contradicting themselves
 }
 
 // Name returns the name that the device was opened by.

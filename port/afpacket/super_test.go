@@ -2,6 +2,7 @@ package afpacket
 
 import (
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -215,6 +216,48 @@ func TestFramesThatCannotBeSent(t *testing.T) {
 	require.EqualValues(t, 3, c.Sent)
 	require.EqualValues(t, 5, c.TxErrors)
 	require.Zero(t, c.RxRefused)
+}
+
+// TestFramesThatTheOtherEndRefuses: a veth drops what is longer than its peer's
+// MTU, and says only that it has dropped something.
+func TestFramesThatTheOtherEndRefuses(t *testing.T) {
+	near, far := pair(t, netnstest.VethOptions{})
+	far.MTU("eth0", 1000)
+	short, long := frame(t, "udp 10.0.0.1:1 > 10.0.0.2:53"), frame(t, "udp 10.0.0.1:9 > 10.0.0.2:53 len 1400")
+	if plain := newWire(t, near, "p0"); unix.Sendto(plain.s, long, 0, &unix.SockaddrLinklayer{Ifindex: plain.index}) == nil {
+		t.Skip("this kernel's veth says nothing of what it drops")
+	}
+	u := newUser(t, debugging)
+	p := u.open(Config{Name: "p0", NetNS: near.Name, Offload: true, Exclusive: true})
+	w := newWire(t, far, "eth0")
+	for _, row := range []struct {
+		why     string
+		frames  string // s is a short one, l a long one
+		taken   int
+		refused int
+	}{
+		{"one does not hold up the others", "sssss" + "l" + strings.Repeat("s", 58), 64, 1},
+		{"nor do several, at either end", "llssllllsslll", 13, 9},
+		{"a vector of one is like a vector of many", "l", 1, 1},
+		{"as many as a full queue would drop look like one, and nothing is tried behind them", "sslllllllls", 2, 0},
+		{"in any place", "lllllll" + "s" + strings.Repeat("l", 56), 8, 7},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			var frames [][]byte
+			for _, kind := range row.frames {
+				frames = append(frames, map[rune][]byte{'s': short, 'l': long}[kind])
+			}
+			before := p.Counters()
+			require.Equal(t, row.taken, u.try(p, frames...))
+			c := p.Counters()
+			require.EqualValues(t, row.refused, c.TxErrors-before.TxErrors)
+			require.EqualValues(t, row.taken-row.refused, c.Sent-before.Sent)
+			for range c.Sent - before.Sent {
+				require.Equal(t, short, w.receive())
+			}
+		})
+	}
+	require.NoError(t, p.Err())
 }
 
 // TestFramesThatCannotBeReceived are lost and counted; others pass.

@@ -190,8 +190,8 @@ const macSize = 6
 
 // Tx sends frames in order, up to the first for which the kernel has no memory
 // or no room, and none while the device is down. A queue number beyond the device's
-// shares its queues. Frames that the kernel would not take at any time are freed
-// and counted, so that they don't hold up the others.
+// shares its queues. Frames that the kernel would not take at any time, or drops by
+// themselves, are freed and counted, so that they don't hold up the others.
 func (p *Port) Tx(q int, c *packet.Cache, bufs []packet.Index) int {
 	if p.ended.Load() != 0 {
 		return 0
@@ -224,18 +224,29 @@ func (p *Port) Tx(q int, c *packet.Cache, bufs []packet.Index) int {
 // many of those it has refused.
 func (p *Port) send(s *queue, m []vnet.Message) (done, refused int) {
 	var pending unix.Errno // of the first attempt at message done
+	dropped := 0           // messages in a row, up to done, that the kernel has dropped
 	for done < len(m) {
 		got, errno := messages(unix.SYS_SENDMMSG, s.fd, m[done:])
 		if errno == 0 {
 			if pending == unix.EINVAL {
 				s.lost.Add(1) // it was of a frame received, as in goOn
 			}
-			done, pending = done+got, 0
+			done, pending, dropped = done+got, 0, 0
 			continue
 		}
 		switch errno {
-		case unix.EAGAIN, unix.EINTR, unix.ENOBUFS, unix.ENOMEM:
+		case unix.EAGAIN, unix.EINTR, unix.ENOMEM:
 			return done, refused
+		case unix.ENOBUFS:
+			// The frame was dropped behind the socket, and is no more
+			// (net_xmit_errno): by a veth because it is longer than its peer's MTU,
+			// which concerns this frame alone, or because a queue is full, which
+			// concerns the next as well. The kernel's own shortage of memory says the same.
+			if dropped++; dropped == full {
+				return done - (full - 1), refused - (full - 1)
+			}
+			done, refused, pending = done+1, refused+1, 0
+			continue
 		case unix.ENXIO, unix.ENODEV, unix.EBADF:
 			p.end(unix.ENODEV)
 			return done, refused
@@ -250,10 +261,13 @@ func (p *Port) send(s *queue, m []vnet.Message) (done, refused int) {
 			p.gone()
 			return done, refused
 		}
-		done, refused, pending = done+1, refused+1, 0
+		done, refused, pending, dropped = done+1, refused+1, 0, 0
 	}
 	return done, refused
 }
+
+// full is how many frames dropped in a row say that there is no room.
+const full = 8
 
 // messages calls recvmmsg or sendmmsg, which do not wait.
 func messages(call uintptr, fd int, m []vnet.Message) (n int, errno unix.Errno) {
