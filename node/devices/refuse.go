@@ -22,7 +22,8 @@ func (o *Opener) attachable(d *control.Device) error {
 	}
 	info, err := netdev.Link(d.NetNS, d.Name)
 	if errors.Is(err, netdev.ErrNoDevice) {
-		return fmt.Errorf("%w; make it (%s link add %s ...) or correct the name: the port takes it once it is there", err, ip(d), d.Name)
+		return fmt.Errorf("%w; make it (%s) or correct the name: the port takes it once it is there",
+			err, netdev.Command(d.NetNS, "ip link add %s ...", d.Name))
 	}
 	if err != nil {
 		return err
@@ -56,27 +57,16 @@ func theProgram(info *netdev.Info) string {
 func freed(d *control.Device, info *netdev.Info) string {
 	var ways []string
 	if info.DefaultRoute || len(info.Addresses) > 0 {
-		ways = append(ways, fmt.Sprintf("%s address flush dev %s", ip(d), d.Name))
+		ways = append(ways, netdev.Command(d.NetNS, "ip address flush dev %s", d.Name))
 	}
 	if info.Master != "" {
-		ways = append(ways, fmt.Sprintf("%s link set %s nomaster", ip(d), d.Name))
+		ways = append(ways, netdev.Command(d.NetNS, "ip link set %s nomaster", d.Name))
 	}
 	if info.XDP != 0 {
-		// What is attached by a BPF link ends with its program, and with nothing else.
-		ways = append(ways, fmt.Sprintf("end the program that has loaded it, or %s link set %s xdp off", ip(d), d.Name))
+		ways = append(ways, "end the program that has loaded it (bpftool link names the one that holds it), or, where no BPF link holds it, "+
+			netdev.Command(d.NetNS, "ip link set %s xdp off", d.Name))
 	}
 	return "free it (" + strings.Join(ways, "; ") + "), or choose another device"
-}
-
-// ip is the command for a device's namespace.
-func ip(d *control.Device) string {
-	switch {
-	case d.NetNS == "":
-		return "ip"
-	case strings.HasPrefix(d.NetNS, "/"):
-		return "nsenter --net=" + d.NetNS + " ip"
-	}
-	return "ip -n " + d.NetNS
 }
 
 // capability is a right of Linux (capabilities(7)).

@@ -230,7 +230,7 @@ func TestTroubles(t *testing.T) {
 		},
 		{
 			"another program has it by AF_XDP", attached, "", (*guest).occupy,
-			[]string{"device g0 is in use: another program (XDP program ", "end the program that has loaded it, or ip -n NS link set g0 xdp off"},
+			[]string{"device g0 is in use: another program (XDP program ", "end the program that has loaded it (bpftool link names the one that holds it)", "where no BPF link holds it, ip -n NS link set g0 xdp off"},
 			func(g *guest) { g.vacate() },
 		},
 		{

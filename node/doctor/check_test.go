@@ -270,9 +270,3 @@ func TestNothingKnown(t *testing.T) {
 		require.NotEqual(t, Fail, finding.State, "%+v", finding)
 	}
 }
-
-func TestPrefixed(t *testing.T) {
-	require.Equal(t, "ip link", prefixed("", "ip link"))
-	require.Equal(t, "ip netns exec red ip link", prefixed("red", "ip link"))
-	require.Equal(t, "nsenter --net=/proc/7/ns/net ip link", prefixed("/proc/7/ns/net", "ip link"))
-}

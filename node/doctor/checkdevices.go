@@ -38,7 +38,7 @@ func (d *Device) group() group {
 
 // ip is a command of iproute2 about the device.
 func (d *Device) ip(format string, args ...any) string {
-	return prefixed(d.NetNS, "ip "+fmt.Sprintf(format, args...))
+	return netdev.Command(d.NetNS, "ip "+format, args...)
 }
 
 // describe is what the device is.
@@ -256,7 +256,7 @@ func offloads(d *Device) (found []Finding) {
 		if !d.Features.Active(o.feature) || d.Info.Kind == "veth" { // a veth's tag is put back before XDP
 			continue
 		}
-		found = append(found, g.is(Warn, "offloads", o.text, o.means, prefixed(d.NetNS, fmt.Sprintf("ethtool -K %s %s off", d.Name, o.feature))))
+		found = append(found, g.is(Warn, "offloads", o.text, o.means, netdev.Command(d.NetNS, "ethtool -K %s %s off", d.Name, o.feature)))
 	}
 	if len(found) == 0 && d.Features != nil {
 		found = append(found, g.ok("offloads", "none that hurts"))
@@ -272,7 +272,7 @@ func xdpQueues(d *Device) []Finding {
 		if d.Channels.MaxCombined == 0 && d.Channels.MaxRx > 0 {
 			kind = "rx"
 		}
-		return prefixed(d.NetNS, fmt.Sprintf("ethtool -L %s %s %d", d.Name, kind, n))
+		return netdev.Command(d.NetNS, "ethtool -L %s %s %d", d.Name, kind, n)
 	}
 	text := fmt.Sprintf("%d in use, and the port's are %d", has, want)
 	most := max(d.Channels.MaxCombined+d.Channels.MaxRx, has)

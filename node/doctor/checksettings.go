@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/internal/netdev"
 )
 
 // socketBuffer is what a packet socket asks for, in bytes.
@@ -38,20 +39,9 @@ func socketBuffers(f *Facts) (found []Finding) {
 	return found
 }
 
-// prefixed is a command for a namespace.
-func prefixed(netNS, command string) string {
-	switch {
-	case netNS == "":
-		return command
-	case strings.HasPrefix(netNS, "/"):
-		return "nsenter --net=" + netNS + " " + command
-	}
-	return "ip netns exec " + netNS + " " + command
-}
-
 // sysctl is the command that changes a setting; a device's name may have dots.
 func sysctl(netNS, path, value string) string {
-	return prefixed(netNS, "sysctl -w "+path+"="+value)
+	return netdev.Command(netNS, "sysctl -w %s=%s", path, value)
 }
 
 // inNamespace is appended to the name of a setting of another namespace.
@@ -162,7 +152,7 @@ func firewall(f *Facts) (found []Finding) {
 		}
 		found = append(found, inSettings.is(Info, "nftables"+inNamespace(netNS), shortList(n.Tables),
 			"rules at the egress of devices (netdev), and behind TAPs all of them, hold for frames of the switch too",
-			prefixed(netNS, "nft list ruleset")))
+			netdev.Command(netNS, "nft list ruleset")))
 	}
 	return found
 }
@@ -185,7 +175,7 @@ func connectionTracking(f *Facts) (found []Finding) {
 		}
 		found = append(found, inSettings.is(Warn, "nf_conntrack"+inNamespace(netNS), fmt.Sprintf("%d of %d connections", count, most),
 			"the host drops new connections when its own table is full: those of the API, and behind TAPs",
-			prefixed(netNS, fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d", 4*most))))
+			netdev.Command(netNS, "sysctl -w net.netfilter.nf_conntrack_max=%d", 4*most)))
 	}
 	return found
 }

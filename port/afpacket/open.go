@@ -93,12 +93,8 @@ func open(cfg Config) (*Port, error) {
 		return nil, errors.New("it is no Ethernet device, so it has no frames to switch: choose a veth, a NIC or a TAP")
 	}
 	if info.MTU < cfg.MTU {
-		ip := "ip"
-		if cfg.NetNS != "" {
-			ip += " -n " + cfg.NetNS
-		}
-		return nil, fmt.Errorf("its MTU is %d, packets of the port have up to %d bytes: raise it (%s link set %s mtu %d; of a veth both ends), or lower the segment's mtu",
-			info.MTU, cfg.MTU, ip, cfg.Name, cfg.MTU)
+		return nil, fmt.Errorf("its MTU is %d, packets of the port have up to %d bytes: raise it (%s; of a veth both ends), or lower the segment's mtu",
+			info.MTU, cfg.MTU, netdev.Command(cfg.NetNS, "ip link set %s mtu %d", cfg.Name, cfg.MTU))
 	}
 	p := &Port{name: cfg.Name, offload: cfg.Offload, arena: cfg.Arena, kits: cfg.Kits, queues: make([]queue, max(cfg.Queues, 1))}
 	if p.kits == nil {
