@@ -196,9 +196,7 @@ func TestTroubles(t *testing.T) {
 			(*guest).exhume,
 		},
 		{
-			"the MTU is smaller than the port's",
-			[]string{"afpacket"},
-			"", func(g *guest) { g.ns.MTU("g0", 1400) },
+			"the MTU is smaller than the port's", attached, "", func(g *guest) { g.ns.MTU("g0", 1400) },
 			[]string{"its MTU is 1400, packets of the port have up to 1500 bytes", "ip -n NS link set g0 mtu 1500", "segment's mtu"},
 			func(g *guest) { g.ns.MTU("g0", 1500) },
 		},

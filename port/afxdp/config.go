@@ -19,8 +19,9 @@ type Config struct {
 	// all that the device has in use: a frame that comes by another is lost.
 	Queues int
 
-	// MTU is set on the device; 0 leaves it as it is. Frames longer than an
-	// ordinary buffer need super-frame buffers in the arena.
+	// MTU is the largest IP packet that shall pass, bytes; 0 asks for nothing. The
+	// device has to have as much, and frames of its own MTU have to fit: longer than an
+	// ordinary buffer, they need super-frame buffers in the arena.
 	MTU int
 
 	// Offload lets the kernel or the device finish transport checksums of sent
@@ -73,8 +74,8 @@ func (cfg Config) validate() error {
 	if cfg.Queues < 1 || cfg.Queues > maxQueues {
 		fault("afxdp: %d queues: want 1 to %d", cfg.Queues, maxQueues)
 	}
-	if cfg.MTU != 0 && (cfg.MTU < 68 || cfg.MTU > 65535) {
-		fault("afxdp: MTU %d: want 68 to 65535, or 0 to leave it", cfg.MTU)
+	if cfg.MTU < 0 || cfg.MTU > 65535 {
+		fault("afxdp: MTU %d: want 0 to 65535", cfg.MTU)
 	}
 	if cfg.Ring < minRing || cfg.Ring > maxRing || cfg.Ring&(cfg.Ring-1) != 0 {
 		fault("afxdp: rings of %d entries: want a power of two from %d to %d", cfg.Ring, minRing, maxRing)

@@ -57,11 +57,9 @@ func prepare(cfg Config) (d *device, err error) {
 	if err = d.checkQueues(cfg.Queues); err != nil {
 		return d, err
 	}
-	if cfg.MTU != 0 && cfg.MTU != d.info.MTU {
-		if err = netdev.SetMTU(cfg.NetNS, cfg.Name, cfg.MTU); err != nil {
-			return d, err
-		}
-		d.info.MTU = cfg.MTU
+	if d.info.MTU < cfg.MTU {
+		return d, fmt.Errorf("its MTU is %d, packets of the port have up to %d bytes: raise it (%s; of a veth both ends), or lower the segment's mtu",
+			d.info.MTU, cfg.MTU, netdev.Command(cfg.NetNS, "ip link set %s mtu %d", cfg.Name, cfg.MTU))
 	}
 	d.shield, err = shield.Attach(shield.Config{NetNS: cfg.NetNS, Name: d.info.Name, Index: d.info.Index})
 	if err != nil {

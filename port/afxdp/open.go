@@ -163,6 +163,6 @@ func (p *Port) checkMTU() error {
 	case p.arena.Config().Supers > 0:
 		remedy = "use buffers of 4096 bytes"
 	}
-	return fmt.Errorf("frames of MTU %d need %d bytes, of which %d are possible: lower the MTU (ip link set dev %s mtu %d), or %s",
-		mtu, mtu+header, longest, p.name, longest-header, remedy)
+	return fmt.Errorf("frames of MTU %d need %d bytes, of which %d are possible: lower the MTU (%s), or %s",
+		mtu, mtu+header, longest, netdev.Command(p.device.netNS, "ip link set %s mtu %d", p.name, longest-header), remedy)
 }

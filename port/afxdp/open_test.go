@@ -3,6 +3,7 @@ package afxdp
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,7 +25,7 @@ func TestConfigFaults(t *testing.T) {
 		cfg  Config
 		want []string
 	}{
-		{"all faults are told at once", Config{Queues: -1, MTU: 5, Ring: 100}, []string{"name of a device", "1 to 64", "68 to 65535", "power of two", "no arena"}},
+		{"all faults are told at once", Config{Queues: -1, MTU: -5, Ring: 100}, []string{"name of a device", "1 to 64", "0 to 65535", "power of two", "no arena"}},
 		{"a name that no device can have", Config{Name: "a/b", Arena: arena}, []string{"name of a device"}},
 		{"and one that is too long", Config{Name: "sixteen-bytes-ab", Arena: arena}, []string{"1 to 15 bytes"}},
 		{"memory that is another's", Config{Name: "p1", Arena: arena, UMEM: NewUMEM(other)}, []string{"another arena"}},
@@ -63,7 +64,11 @@ func TestWhatKeepsADeviceFromBeingOpened(t *testing.T) {
 		},
 		{
 			why: "frames are longer than any buffer", devices: netnstest.VethOptions{MTU: 4000},
-			want: []string{"MTU 4000", "ip link set dev p1 mtu 1770", "super-frame buffers"},
+			want: []string{"MTU 4000", "ip -n NS link set p1 mtu 1770", "super-frame buffers"},
+		},
+		{
+			why: "packets of the port are longer than the device's", cfg: Config{MTU: 9000},
+			want: []string{"its MTU is 1500", "up to 9000 bytes", "ip -n NS link set p1 mtu 9000; of a veth both ends", "segment's mtu"},
 		},
 		{
 			why:    "the other end has longer ones than native XDP takes",
@@ -81,6 +86,8 @@ func TestWhatKeepsADeviceFromBeingOpened(t *testing.T) {
 			if row.before != nil {
 				row.before(w)
 			}
+			info, err := netdev.Link(w.host.Name, "p1")
+			require.NoError(t, err)
 			row.cfg.Name, row.cfg.NetNS, row.cfg.Arena = cmp.Or(row.cfg.Name, "p1"), w.host.Name, arena
 			p, err := Open(row.cfg)
 			if len(row.want) == 0 {
@@ -88,9 +95,12 @@ func TestWhatKeepsADeviceFromBeingOpened(t *testing.T) {
 				require.NoError(t, p.Close())
 			}
 			for _, part := range row.want {
-				require.ErrorContains(t, err, part)
+				require.ErrorContains(t, err, strings.ReplaceAll(part, "NS", w.host.Name))
 			}
 			t.Log(err)
+			after, err := netdev.Link(w.host.Name, "p1")
+			require.NoError(t, err)
+			require.Equal(t, info.MTU, after.MTU, "as it was, whatever came of it")
 		})
 	}
 }
