@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/dataplane"
@@ -76,6 +78,8 @@ func (o *Opener) open(a *packet.Arena, p *control.Port) (dataplane.Port, error) 
 		switch {
 		case !errors.Is(err, afxdp.ErrNoXDP):
 			return nil, err
+		case !d.AllowFallback && errors.Is(err, unix.EOPNOTSUPP):
+			return nil, err // of a driver without native XDP, which says what would take its place
 		case !d.AllowFallback:
 			return nil, fmt.Errorf("%w (with allowFallback: true the port would have a packet socket instead)", err)
 		}

@@ -282,7 +282,7 @@ func TestTroubles(t *testing.T) {
 			[]string{"afxdp"},
 			"",
 			func(g *guest) { g.ns.Delete("g0"); g.ip("link add g0 type bridge") },
-			[]string{`driver "bridge" has no native XDP`, "use the device type afpacket", "allowFallback: true"},
+			[]string{`driver "bridge" has no native XDP`, "use the device type afpacket, or allow generic XDP, which is no faster than that (allowFallback: true): "},
 			func(g *guest) { g.clear(); g.wire() },
 		},
 		{

@@ -297,11 +297,14 @@ func explain(err error) error {
 
 // explainBPF says what to do where programs are not allowed.
 func explainBPF(err error) error {
+	var errno unix.Errno
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return fmt.Errorf("no right to drop frames before the host's stack: run as root or give the program CAP_BPF and CAP_NET_ADMIN: %w", err)
+	case errors.As(err, &errno) && (errno == unix.EPERM || errno == unix.EACCES):
+		// The library's words go with it: they tell a program's author what to call.
+		return fmt.Errorf("no right to drop frames before the host's stack: run as root or give the program CAP_BPF and CAP_NET_ADMIN; "+
+			"before Linux 5.11 it may be the limit on locked memory (ulimit -l unlimited; LimitMEMLOCK=infinity in a systemd unit): %w", errno)
 	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.ENOSYS):
 		return fmt.Errorf("the kernel can't drop frames before the host's stack: it needs CONFIG_BPF_SYSCALL and tcx (Linux 6.6) or CONFIG_NET_CLS_BPF: %w", err)
 	default:

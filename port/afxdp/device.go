@@ -59,7 +59,7 @@ func prepare(cfg Config) (d *device, err error) {
 	}
 	if d.info.MTU < cfg.MTU {
 		return d, fmt.Errorf("its MTU is %d, packets of the port have up to %d bytes: raise it (%s; of a veth both ends), or lower the segment's mtu",
-			d.info.MTU, cfg.MTU, netdev.Command(cfg.NetNS, "ip link set %s mtu %d", cfg.Name, cfg.MTU))
+			d.info.MTU, cfg.MTU, d.command("ip link set %s mtu %d", cfg.Name, cfg.MTU))
 	}
 	d.shield, err = shield.Attach(shield.Config{NetNS: cfg.NetNS, Name: d.info.Name, Index: d.info.Index})
 	if err != nil {
@@ -103,19 +103,24 @@ func (d *device) openSockets() (err error) {
 // checkQueues refuses a port that would not see all frames, or has no queue to
 // read.
 func (d *device) checkQueues(want int) error {
-	have, name, set := d.rxQueues, d.info.Name, "combined "
+	have, name, kind := d.rxQueues, d.info.Name, "combined"
 	if d.veth() {
-		set = "rx "
+		kind = "rx"
 	}
+	set := d.command("ethtool -L %s %s %d", name, kind, want)
 	switch {
 	case want < have:
 		return fmt.Errorf("%s has %d receive queues in use, and frames of all but the first %d would be lost: "+
-			"ask for %d, or let it use fewer (ethtool -L %s %s%d)", name, have, want, have, name, set, want)
+			"ask for %d, or let it use fewer (%s)", name, have, want, have, set)
 	case want > have:
-		return fmt.Errorf("%s has %d receive queues in use, not %d: ask for %d, or let it use more (ethtool -L %s %s%d)",
-			name, have, want, have, name, set, want)
+		return fmt.Errorf("%s has %d receive queues in use, not %d: ask for %d, or let it use more (%s)", name, have, want, have, set)
 	}
 	return nil
+}
+
+// command is a remedy in the device's namespace.
+func (d *device) command(format string, args ...any) string {
+	return netdev.Command(d.netNS, format, args...)
 }
 
 func (d *device) veth() bool { return d.info.Driver == "veth" }

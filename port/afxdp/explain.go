@@ -15,7 +15,7 @@ var ErrNoXDP = errors.New("AF_XDP is not possible here")
 const (
 	getRights = "run as root, or give the program CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF " +
 		"(CAP_SYS_ADMIN before Linux 5.8; a container needs them granted too)"
-	useFallback = "use the device type afpacket, or allow the slower generic XDP (allowFallback: true)"
+	useFallback = "use the device type afpacket, or allow generic XDP, which is no faster than that (allowFallback: true)"
 	useAfpacket = "use the device type afpacket"
 	moreMemlock = "give the program CAP_IPC_LOCK, or raise the limit on locked memory " +
 		"(ulimit -l unlimited; LimitMEMLOCK=infinity in a systemd unit)"
@@ -25,7 +25,8 @@ const (
 func explainBPF(err error) error {
 	switch {
 	case errors.Is(err, unix.EPERM):
-		return fmt.Errorf("no right to load XDP programs: %s; before Linux 5.11 it may be the limit on locked memory: %s: %w", getRights, moreMemlock, err)
+		// The library's words go with it: they tell a program's author what to call.
+		return fmt.Errorf("no right to load BPF programs: %s; before Linux 5.11 it may be the limit on locked memory: %s: %w", getRights, moreMemlock, unix.EPERM)
 	case errors.Is(err, unix.ENOSYS):
 		return fmt.Errorf("%w: the kernel has no BPF: %s: %w", ErrNoXDP, useAfpacket, err)
 	case errors.Is(err, unix.EINVAL):
@@ -52,20 +53,21 @@ func explainSocket(err error) error {
 func explainAttach(d *device, err error) error {
 	switch {
 	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EEXIST):
-		return fmt.Errorf("another XDP program%s is on the device: end what has loaded it, or take it off (ip link set dev %s xdp off): %w",
-			d.programNote(), d.info.Name, err)
+		// What a BPF link holds ends with the link, and no command takes it off.
+		return fmt.Errorf("another XDP program%s is on the device: end the program that has loaded it (bpftool link names the one that holds it), "+
+			"or, where no BPF link holds it, take it off (%s): %w", d.programNote(), d.command("ip link set %s xdp off", d.info.Name), err)
 	case errors.Is(err, unix.EOPNOTSUPP):
 		return fmt.Errorf("%w: the driver %q has no native XDP: %s: %w", ErrNoXDP, d.info.Driver, useFallback, err)
 	case errors.Is(err, unix.ERANGE), errors.Is(err, unix.EMSGSIZE):
-		return fmt.Errorf("MTU %d is too large for the driver's native XDP: lower it (ip link set dev %s mtu 1500), also at the other end of a veth, or %s: %w",
-			d.info.MTU, d.info.Name, useFallback, err)
+		return fmt.Errorf("MTU %d is too large for the driver's native XDP: lower it (%s), also at the other end of a veth, or %s: %w",
+			d.info.MTU, d.command("ip link set %s mtu 1500", d.info.Name), useAfpacket, err)
 	case errors.Is(err, unix.ENOSPC) && d.veth():
 		return fmt.Errorf("the other end of the veth has more transmit queues in use than %s has receive queues (%d): "+
-			"make them equal (ethtool -L %s rx N tx N, and queues: N): %w", d.info.Name, d.rxQueues, d.info.Name, err)
+			"make them equal (%s, and queues: N): %w", d.info.Name, d.rxQueues, d.command("ethtool -L %s rx N tx N", d.info.Name), err)
 	case errors.Is(err, unix.EINVAL):
 		// Drivers say so of an MTU, a queue layout or an offload (LRO) that XDP can't have.
 		return fmt.Errorf("%w: the driver %q refuses native XDP as the device is set up (MTU %d, %d receive queues); the kernel's log may say why (dmesg): "+
-			"lower the MTU, turn LRO off (ethtool -K %s lro off), or %s: %w", ErrNoXDP, d.info.Driver, d.info.MTU, d.rxQueues, d.info.Name, useFallback, err)
+			"lower the MTU, turn LRO off (%s), or %s: %w", ErrNoXDP, d.info.Driver, d.info.MTU, d.rxQueues, d.command("ethtool -K %s lro off", d.info.Name), useAfpacket, err)
 	default:
 		return fmt.Errorf("attach the XDP program: %w", explainBPF(err))
 	}
@@ -79,7 +81,7 @@ func explainBind(d *device, queue int, err error) error {
 	case errors.Is(err, unix.ENODEV):
 		return fmt.Errorf("the device was removed: %w", err)
 	case errors.Is(err, unix.ENETDOWN):
-		return fmt.Errorf("the device is down: ip link set dev %s up: %w", d.info.Name, err)
+		return fmt.Errorf("the device is down: %s: %w", d.command("ip link set %s up", d.info.Name), err)
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("no right to bind to queue %d: %s: %w", queue, getRights, err)
 	default:

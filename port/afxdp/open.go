@@ -164,5 +164,5 @@ func (p *Port) checkMTU() error {
 		remedy = "use buffers of 4096 bytes"
 	}
 	return fmt.Errorf("frames of MTU %d need %d bytes, of which %d are possible: lower the MTU (%s), or %s",
-		mtu, mtu+header, longest, netdev.Command(p.device.netNS, "ip link set %s mtu %d", p.name, longest-header), remedy)
+		mtu, mtu+header, longest, p.device.command("ip link set %s mtu %d", p.name, longest-header), remedy)
 }

@@ -52,15 +52,15 @@ func TestWhatKeepsADeviceFromBeingOpened(t *testing.T) {
 		{
 			why:    "another port has it",
 			before: func(w wired) { w.open(t, Config{Arena: arena}) },
-			want:   []string{"another XDP program (number ", "ip link set dev p1 xdp off"},
+			want:   []string{"another XDP program (number ", "bpftool link", "where no BPF link holds it", "(ip -n NS link set p1 xdp off)"},
 		},
 		{
 			why: "frames of other queues would be lost", devices: netnstest.VethOptions{Queues: 2},
-			want: []string{"p1 has 2 receive queues", "ethtool -L p1 rx 1"},
+			want: []string{"p1 has 2 receive queues", "(ip netns exec NS ethtool -L p1 rx 1)"},
 		},
 		{
 			why: "there are not as many queues", cfg: Config{Queues: 2},
-			want: []string{"p1 has 1 receive queues in use, not 2", "ethtool -L p1 rx 2"},
+			want: []string{"p1 has 1 receive queues in use, not 2", "(ip netns exec NS ethtool -L p1 rx 2)"},
 		},
 		{
 			why: "frames are longer than any buffer", devices: netnstest.VethOptions{MTU: 4000},
@@ -146,7 +146,7 @@ func TestFallback(t *testing.T) {
 	_, err := Open(cfg)
 	require.ErrorIs(t, err, ErrNoXDP)
 	require.ErrorContains(t, err, `driver "bridge" has no native XDP`)
-	require.ErrorContains(t, err, "allowFallback: true")
+	require.ErrorContains(t, err, "allow generic XDP, which is no faster than that (allowFallback: true)")
 	require.Zero(t, arena.InUse())
 
 	cfg.AllowFallback = true
