@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-net/sluice/internal/netdev"
@@ -52,6 +55,11 @@ func TestWhatKeepsADeviceFromBeingOpened(t *testing.T) {
 		{
 			why:    "another port has it",
 			before: func(w wired) { w.open(t, Config{Arena: arena}) },
+			want:   []string{"another Sluice, or another port of this one, has the device"},
+		},
+		{
+			why:    "another program has it",
+			before: func(w wired) { passAll(t, w) },
 			want:   []string{"another XDP program (number ", "bpftool link", "where no BPF link holds it", "(ip -n NS link set p1 xdp off)"},
 		},
 		{
@@ -103,6 +111,26 @@ func TestWhatKeepsADeviceFromBeingOpened(t *testing.T) {
 			require.Equal(t, info.MTU, after.MTU, "as it was, whatever came of it")
 		})
 	}
+}
+
+// passAll attaches an XDP program that passes everything on to the host.
+func passAll(t *testing.T, w wired) {
+	t.Helper()
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.XDP, License: "Dual MIT/GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2 /* XDP_PASS */), asm.Return()},
+	})
+	require.NoError(t, err)
+	defer program.Close()
+	info, err := netdev.Link(w.host.Name, w.name)
+	require.NoError(t, err)
+	require.NoError(t, w.host.Do(func() error {
+		l, err := link.AttachXDP(link.XDPOptions{Program: program, Interface: info.Index})
+		if err == nil {
+			t.Cleanup(func() { require.NoError(t, l.Close()) })
+		}
+		return err
+	}))
 }
 
 // TestQueuesShareTheArena opens ports until no buffers are left for another.

@@ -68,13 +68,16 @@ type Shield struct {
 
 // Attach keeps the host's stack off a device from now on: do it before the device
 // is brought up. It needs CAP_NET_ADMIN and CAP_BPF; errors wrap what the kernel
-// says, ebpf.ErrNotSupported where it has no programs of this kind. The caller closes
-// the Shield.
+// says, ebpf.ErrNotSupported where it has no programs of this kind. A device that
+// has a Shield already, of whatever process, is refused. The caller closes the Shield.
 func Attach(cfg Config) (*Shield, error) {
 	s := &Shield{netNS: cfg.NetNS, index: cfg.Index}
 	err := netdev.In(cfg.NetNS, func() error {
 		hooks, err := cfg.hooks()
 		if err != nil {
+			return err
+		}
+		if err := checkAlone(cfg.Index, 0); err != nil {
 			return err
 		}
 		supported := true
@@ -83,10 +86,14 @@ func Attach(cfg Config) (*Shield, error) {
 				break
 			}
 		}
-		if !supported {
+		switch {
+		case err != nil:
+			return err
+		case !supported:
 			s.fallback, err = newFallback(cfg)
+			return err
 		}
-		return err
+		return checkAlone(cfg.Index, 1) // of two that start together both may give way
 	})
 	if err != nil {
 		return nil, errors.Join(err, s.Close(false))
@@ -110,12 +117,12 @@ const (
 )
 
 var ingress = hook{
-	"sluice_drop", ebpf.AttachTCXIngress,
+	ours + "drop", ebpf.AttachTCXIngress,
 	asm.Instructions{asm.Mov.Imm(asm.R0, tcxDrop), asm.Return()},
 }
 
 func (cfg *Config) hooks() ([]hook, error) {
-	egress := hook{name: "sluice_pass_own", at: ebpf.AttachTCXEgress}
+	egress := hook{name: ours + "pass_own", at: ebpf.AttachTCXEgress}
 	if len(cfg.Sockets) > 0 {
 		// The frame's socket, 0 for none; a super-frame is still whole here.
 		egress.code = append(egress.code, asm.FnGetSocketCookie.Call())
