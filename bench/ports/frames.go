@@ -11,8 +11,8 @@ import (
 	"github.com/sluice-net/sluice/internal/netdev/framegen"
 )
 
-// settle is how long frames flow before they are counted.
-const settle = 300 * time.Millisecond
+// settle is how long frames flow before they are counted: until bursts are long.
+const settle = time.Second
 
 // measureFrames sends frames of 64 bytes (60 without the check sequence) from the
 // first pod as fast as a CPU can make them, which is more than any way carries, and
@@ -91,7 +91,7 @@ func (b *bed) count(ctx context.Context, g *framegen.Generator, s *framegen.Sink
 	return sent, after - before, took, err
 }
 
-// nextBurst waits until the generator has ended a burst, of some tenths of a second.
+// nextBurst waits until the generator has ended a burst, which takes up to a second.
 func nextBurst(ctx context.Context, g *framegen.Generator) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -34,9 +35,14 @@ type Generator struct {
 	fault error // that has ended what Start began; valid after run.Wait
 }
 
-// burst is how many frames a system call sends: the kernel needs milliseconds
-// to prepare for it.
-const burst = 1 << 17
+// A system call sends a burst. The kernel waits for tens of milliseconds before
+// and after it, for RCU, so that with bursts of 1<<17 a generator rests for two
+// thirds of the time; bursts grow until they take longEnough.
+const (
+	firstBurst = 1 << 17
+	lastBurst  = 1 << 26
+	longEnough = 250 * time.Millisecond
+)
 
 // NewGenerator prepares to send a frame out of a device in a network namespace
 // (netdev.In), and sends one to try. It is an IPv4 packet without options of UDP
@@ -92,32 +98,39 @@ func redirect(device, flows int) asm.Instructions {
 	)
 }
 
-// Send sends n frames.
+// Send sends n frames, 1 to 1<<32-1.
 func (g *Generator) Send(n int) error {
-	return netdev.In(g.netNS, func() error {
-		for ; n > 0; n -= burst {
-			repeat := min(n, burst)
-			_, err := g.program.Run(&ebpf.RunOptions{Data: g.frame, Repeat: uint32(repeat), Flags: unix.BPF_F_TEST_XDP_LIVE_FRAMES})
-			if err != nil {
-				return fmt.Errorf("send frames: %w", err)
-			}
-			g.sent.Add(uint64(repeat))
-		}
-		return nil
-	})
+	return netdev.In(g.netNS, func() error { return g.send(n) })
+}
+
+// send sends a burst from a thread that is in the namespace.
+func (g *Generator) send(n int) error {
+	_, err := g.program.Run(&ebpf.RunOptions{Data: g.frame, Repeat: uint32(n), Flags: unix.BPF_F_TEST_XDP_LIVE_FRAMES})
+	if err != nil {
+		return fmt.Errorf("send frames: %w", err)
+	}
+	g.sent.Add(uint64(n))
+	return nil
 }
 
 // Start sends until Stop, from a thread of its own.
 func (g *Generator) Start() {
 	g.stop.Store(false)
 	g.run.Go(func() {
-		for g.fault == nil && !g.stop.Load() {
-			g.fault = g.Send(burst)
-		}
+		g.fault = netdev.In(g.netNS, func() (err error) {
+			for burst := firstBurst; err == nil && !g.stop.Load(); {
+				begin := time.Now()
+				err = g.send(burst)
+				if time.Since(begin) < longEnough {
+					burst = min(2*burst, lastBurst)
+				}
+			}
+			return err
+		})
 	})
 }
 
-// Stop ends what Start has begun, after some tenths of a second, and returns
+// Stop ends what Start has begun, after half a second or so, and returns
 // what has ended it before.
 func (g *Generator) Stop() error {
 	g.stop.Store(true)
@@ -125,8 +138,7 @@ func (g *Generator) Stop() error {
 	return g.fault
 }
 
-// Sent returns how many frames have been sent, to the nearest system call of
-// 131072.
+// Sent returns how many frames have been sent, burst by burst.
 func (g *Generator) Sent() uint64 { return g.sent.Load() }
 
 // Close stops, and lets go of the program.
