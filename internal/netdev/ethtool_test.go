@@ -2,9 +2,11 @@ package netdev_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/internal/netdev"
 	"github.com/sluice-net/sluice/internal/netdev/netnstest"
@@ -83,6 +85,12 @@ func TestXDPFeatures(t *testing.T) {
 	supported(t, err)
 	require.True(t, x.Native && x.Redirect && x.MultiBuffer, "%+v", x)
 	require.False(t, x.ZeroCopy)
+	var u unix.Utsname
+	require.NoError(t, unix.Uname(&u))
+	var major, minor int
+	_, err = fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor)
+	require.NoError(t, err)
+	require.Equal(t, major > 6 || major == 6 && minor >= 8, x.VLANTags, "a veth's tag can be asked for since Linux 6.8")
 	lo, err := netdev.XDPFeatures(a.Name, "lo")
 	require.NoError(t, err)
 	require.Equal(t, netdev.XDP{}, lo)

@@ -15,6 +15,10 @@ type XDP struct {
 	ZeroCopy    bool // AF_XDP sockets share their memory with it
 	MultiBuffer bool // programs see frames of more than one buffer: large MTUs work
 
+	// VLANTags says that programs can ask for the tag that was taken off a frame
+	// (bpf_xdp_metadata_rx_vlan_tag, Linux 6.8).
+	VLANTags bool
+
 	ZeroCopySegments int  // most buffers of a frame in zero-copy mode
 	TxChecksum       bool // fills in checksums of AF_XDP frames in hardware (in copy mode the kernel does)
 }
@@ -26,6 +30,7 @@ const (
 	netdevIndex       = 1
 	netdevXDPFeatures = 3
 	netdevZCSegments  = 4
+	netdevRxMetadata  = 5
 	netdevXSKFeatures = 6
 
 	xdpBasic       = 1 << 0
@@ -33,6 +38,7 @@ const (
 	xdpTransmit    = 1 << 2
 	xdpZeroCopy    = 1 << 3
 	xdpMultiBuffer = 1 << 5
+	rxVLANTag      = 1 << 2
 	xskTxChecksum  = 1 << 1
 )
 
@@ -56,6 +62,7 @@ func XDPFeatures(netNS, name string) (x XDP, err error) {
 		x = XDP{
 			Native: f&xdpBasic != 0, Redirect: f&xdpRedirect != 0, Transmit: f&xdpTransmit != 0,
 			ZeroCopy: f&xdpZeroCopy != 0, MultiBuffer: f&xdpMultiBuffer != 0,
+			VLANTags:         number(a[netdevRxMetadata])&rxVLANTag != 0,
 			ZeroCopySegments: int(number(a[netdevZCSegments])),
 			TxChecksum:       number(a[netdevXSKFeatures])&xskTxChecksum != 0,
 		}

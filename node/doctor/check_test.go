@@ -157,6 +157,10 @@ func TestChecks(t *testing.T) {
 		{"LRO", func(f *Facts) { f.Devices[0].Features["rx-lro"] = netdev.Feature{Active: true} }, xdpDevice, "offloads", Warn, "LRO is on", "ethtool -K xdp0 lro off"},
 		{"hardware GRO", func(f *Facts) { f.Devices[0].Features["rx-gro-hw"] = netdev.Feature{Active: true} }, xdpDevice, "offloads", Warn, "GRO is on", "rx-gro-hw off"},
 		{"VLAN tags taken off", func(f *Facts) { f.Devices[0].Features["rx-vlan-hw-parse"] = netdev.Feature{Active: true} }, xdpDevice, "offloads", Warn, "VLAN", "rxvlan off"},
+		{"VLAN tags taken off, by a driver that hands them to programs", func(f *Facts) {
+			f.Devices[0].Features["rx-vlan-hw-parse"] = netdev.Feature{Active: true}
+			f.Devices[0].XDP.VLANTags = true
+		}, xdpDevice, "offloads", OK, "none that hurts", ""},
 		{"frames on queues that nobody serves", func(f *Facts) { f.Devices[0].Channels.Combined = 4 }, xdpDevice, "queues", Warn, "4 in use, and the port's are 1", "ethtool -L xdp0 combined 1"},
 		{"queues that are not in use", func(f *Facts) { f.Want.Ports[0].Device.Queues = 4 }, xdpDevice, "queues", Fail, "1 in use, and the port's are 4", "ethtool -L xdp0 combined 4"},
 		{"queues that there are not", func(f *Facts) { f.Want.Ports[0].Device.Queues = 16 }, xdpDevice, "queues", Fail, "1 in use, and the port's are 16", "queues: 8"},

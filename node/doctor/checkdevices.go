@@ -253,7 +253,7 @@ func offloads(d *Device) (found []Finding) {
 		{"rx-gro-hw", "hardware GRO is on", "the NIC joins packets before XDP; most drivers refuse XDP with it"},
 		{"rxvlan", "VLAN tags are taken off by the NIC", "AF_XDP does not see the tags of frames"},
 	} {
-		if !d.Features.Active(o.feature) || d.Info.Kind == "veth" { // a veth's tag is put back before XDP
+		if !d.Features.Active(o.feature) || d.Info.Kind == "veth" || o.feature == "rxvlan" && d.XDP.VLANTags { // the program puts the tag back
 			continue
 		}
 		found = append(found, g.is(Warn, "offloads", o.text, o.means, netdev.Command(d.NetNS, "ethtool -K %s %s off", d.Name, o.feature)))

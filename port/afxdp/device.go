@@ -65,11 +65,6 @@ func prepare(cfg Config) (d *device, err error) {
 	if err != nil {
 		return d, fmt.Errorf("keep the host off: %w", explainBPF(err))
 	}
-	if !d.veth() {
-		// A NIC that takes tags off keeps them where a program can't get them,
-		// but for a few drivers.
-		d.keepTags = d.setTaking(false)
-	}
 	if !d.info.Up {
 		if err = netdev.SetUp(cfg.NetNS, cfg.Name, true); err != nil {
 			return d, err

@@ -44,6 +44,7 @@ func open(cfg Config) (*Port, error) {
 		if generic, err = p.attach(cfg); err != nil {
 			return err
 		}
+		p.keepTags()
 		for q := range cfg.Queues {
 			if err := p.addQueue(cfg, q, d.xdp.ZeroCopy && !generic); err != nil {
 				return err
@@ -81,6 +82,17 @@ func (p *Port) attach(cfg Config) (generic bool, err error) {
 		err = p.attachAs(cfg, link.XDPGenericMode, 0)
 	}
 	return generic, err
+}
+
+// keepTags sees to it that VLAN tags are in the frames. A NIC that takes them off hands
+// them to programs if its driver can; else it is not to take them off. What a veth keeps
+// beside a frame can't be had before Linux 6.8.
+func (p *Port) keepTags() {
+	d := p.device
+	p.redirect.tags = p.redirect.tags && d.xdp.VLANTags
+	if !d.veth() && !p.redirect.tags {
+		d.keepTags = d.setTaking(false)
+	}
 }
 
 func (p *Port) attachAs(cfg Config, mode link.XDPAttachFlags, tagOf btf.TypeID) error {

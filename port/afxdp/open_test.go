@@ -228,8 +228,9 @@ func TestRxAndTxDoNotAllocate(t *testing.T) {
 	require.LessOrEqual(t, allocations, socket)
 }
 
-// TestTagsThatANICTakesOff treats a veth as a NIC: that it does not take VLAN tags off
-// any more outlives a process that is killed, so Mode says it.
+// TestTagsThatANICTakesOff treats a veth as a NIC, with a driver that hands tags to programs and
+// one that does not: that this does not take them off any more outlives a process that is killed,
+// so Mode says it.
 func TestTagsThatANICTakesOff(t *testing.T) {
 	w, p := newPort(t, netnstest.VethOptions{}, Config{})
 	taking := func() bool {
@@ -239,8 +240,16 @@ func TestTagsThatANICTakesOff(t *testing.T) {
 	}
 	require.True(t, taking())
 	require.NotContains(t, p.Mode(), "rxvlan")
-	p.device.keepTags = p.device.setTaking(false)
+	p.device.info.Driver = "nic"
+	if p.redirect.tags {
+		p.keepTags()
+		require.True(t, taking(), "programs are handed the tags")
+		require.NotContains(t, p.describe(false), "rxvlan")
+	}
+	p.device.xdp.VLANTags = false
+	p.keepTags()
 	require.False(t, taking())
+	require.NotContains(t, p.describe(false), "vlan tags")
 	require.Contains(t, p.describe(false), ", rxvlan off (stays if the process is killed)")
 	require.NoError(t, p.Close())
 	require.True(t, taking(), "as it was")

@@ -9,7 +9,7 @@
 // Open has changed besides stays after kill -9:
 //
 //	ip link set DEV down                        it is up, also after Close
-//	ethtool -K DEV rxvlan on                    a NIC does not take VLAN tags off any more, as Mode says
+//	ethtool -K DEV rxvlan on                    a NIC does not take VLAN tags off any more, where Mode says so
 //	sysctl -w net.ipv6.conf.DEV.disable_ipv6=0  the host's IPv6 is off: before Linux 6.6, as Mode says
 package afxdp
 

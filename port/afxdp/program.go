@@ -15,7 +15,7 @@ import (
 type redirect struct {
 	sockets *ebpf.Map // XSKMAP: receive queue to socket
 	program *ebpf.Program
-	tags    bool // it puts back the VLAN tags that the kernel keeps beside the frame
+	tags    bool // it puts back the VLAN tags that the kernel keeps beside the frame, if the driver hands them to it
 }
 
 func (r *redirect) Close() error { return errors.Join(r.program.Close(), r.sockets.Close()) }
