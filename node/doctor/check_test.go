@@ -95,7 +95,7 @@ func TestChecks(t *testing.T) {
 		{"no TX metadata", func(f *Facts) { f.Kernel.TxMetadata = unix.EINVAL }, "kernel", "AF_XDP checksums", Warn, "Linux 6.8", "newer kernel"},
 		{"no locked memory to try TX metadata with", func(f *Facts) { f.Kernel.TxMetadata = unix.ENOBUFS }, "kernel", "AF_XDP checksums", Warn, "no locked memory", "ulimit -l unlimited"},
 		{"AF_XDP frames of one buffer", func(f *Facts) { f.Kernel.Minor = 5 }, "kernel", "AF_XDP large frames", Warn, "Linux 6.6", "lower the MTU"},
-		{"no tcx", func(f *Facts) { f.Kernel.Minor = 5 }, "kernel", "tcx", Info, "Linux 6.6", "tc qdisc delete"},
+		{"no tcx", func(f *Facts) { f.Kernel.Minor = 5 }, "kernel", "tcx", Info, "Linux 6.6", "disable_ipv6=0"},
 		{"TAPs without USO", func(f *Facts) { f.Kernel.Minor = 1 }, "kernel", "UDP super-frames", Info, "Linux 6.2", ""},
 
 		{"no right to set up devices", without(unix.CAP_NET_ADMIN), "rights", "CAP_NET_ADMIN", Fail, "not given", "cap_net_admin+ep"},

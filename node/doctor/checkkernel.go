@@ -71,15 +71,16 @@ func xdpSockets(f *Facts) []Finding {
 	return found
 }
 
-// shielding is how packet sockets keep the host's stack off their devices.
+// shielding is how ports keep the host's stack off their devices.
 func shielding(f *Facts) []Finding {
 	const name = "tcx"
 	if f.Kernel.atLeast(6, 6) || f.Kernel.Major == 0 {
-		return []Finding{inKernel.ok(name, "the host is kept off the devices of afpacket ports, for as long as Sluice runs")}
+		return []Finding{inKernel.ok(name, "the host is kept off the devices of afpacket and afxdp ports, for as long as Sluice runs")}
 	}
 	return []Finding{inKernel.is(Info, name, "not there (Linux 6.6)",
-		"the host is kept off the devices of afpacket ports by a filter, which stays behind if Sluice is killed",
-		"tc qdisc delete dev DEVICE clsact  # after kill -9, to give the device back to the host")}
+		"the host is kept off the devices of afpacket and afxdp ports by settings that stay behind if Sluice is killed: a filter (afpacket), and its IPv6 is off",
+		"tc qdisc delete dev DEVICE clsact  # after kill -9, to give the device back to the host",
+		"sysctl -w net/ipv6/conf/DEVICE/disable_ipv6=0")}
 }
 
 func segmentation(f *Facts) []Finding {
