@@ -67,6 +67,12 @@ func TestRunAndAsk(t *testing.T) {
 	got := sluice(t, "takeover", "status", "--api", address)
 	require.Equal(t, exitOK, got.status, got.err)
 	require.Contains(t, got.out, "No port has or wants a device that the host uses itself.")
+	got = sluice(t, "takeover", "status", "--api", address, "-o", "json")
+	require.Equal(t, exitOK, got.status, got.err)
+	require.JSONEq(t, `{"items": []}`, got.out)
+	got = sluice(t, "takeover", "status", "--api", address, "-o", "wide")
+	require.Equal(t, exitUsage, got.status)
+	require.Contains(t, got.err, "-o wide: want table, json or yaml")
 	got = sluice(t, "takeover", "confirm", "--api", address)
 	require.Equal(t, exitFailure, got.status)
 	require.Contains(t, got.err, "no device is on trial")
@@ -86,13 +92,22 @@ func TestRunAndAsk(t *testing.T) {
 
 func TestPrintTakeovers(t *testing.T) {
 	now := time.Unix(1000, 0)
-	var b strings.Builder
-	require.NoError(t, printTakeovers(&b, []api.TakeoverStatus{
+	list := []api.TakeoverStatus{
 		{Device: "blue/eth1", State: api.TakeoverRefused, Reason: "it is part of br0"},
-		{Device: "eth0", State: api.TakeoverTrial, Reason: "the host's default route leaves by it", Until: now.Add(90 * time.Second)},
-	}, now))
+		{Device: "eth0", State: api.TakeoverTrial, Reason: "the host's default route leaves by it", Until: now.Add(90 * time.Second).UTC()},
+	}
+	printed := func(form string) string {
+		var b strings.Builder
+		require.NoError(t, printTakeovers(&b, list, form, now))
+		return b.String()
+	}
 	require.Equal(t, `DEVICE      STATE     GIVEN BACK IN   IN USE
 blue/eth1   refused                   it is part of br0
 eth0        trial     1m30s           the host's default route leaves by it
-`, b.String())
+`, printed(formTable))
+	require.JSONEq(t, `{"items": [
+		{"device": "blue/eth1", "state": "refused", "reason": "it is part of br0"},
+		{"device": "eth0", "state": "trial", "reason": "the host's default route leaves by it", "until": "1970-01-01T00:18:10Z"}
+	]}`, printed(formJSON))
+	require.YAMLEq(t, printed(formJSON), printed(formYAML))
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -23,9 +25,19 @@ the host's addresses) is taken only if sluice run --takeover names it, and then 
 trial: unless that is confirmed in time, the device is given back. Whoever was cut
 off by it can't confirm, and so gets the machine back.`,
 	}
-	cmd.AddCommand(
-		newAsk("confirm", "Keep the devices that are on trial, also after a restart", confirmTakeover),
-		newAsk("status", "Show the devices that the host uses itself", takeoverStatus))
+	form := formTable
+	status := newAsk("status", "Show the devices that the host uses itself", func(ctx context.Context, c *client.Client, w io.Writer) error {
+		return takeoverStatus(ctx, c, form, w)
+	})
+	status.PreRunE = func(*cobra.Command, []string) error {
+		if !slices.Contains([]string{formTable, formJSON, formYAML}, form) {
+			return withStatus(exitUsage, fmt.Errorf("-o %s: want table, json or yaml", form))
+		}
+		return nil
+	}
+	status.Flags().StringVarP(&form, "output", "o", form, "table, json or yaml")
+	completeWords(status, "output", formTable, formJSON, formYAML)
+	cmd.AddCommand(newAsk("confirm", "Keep the devices that are on trial, also after a restart", confirmTakeover), status)
 	return cmd
 }
 
@@ -59,15 +71,29 @@ func confirmTakeover(ctx context.Context, c *client.Client, w io.Writer) error {
 	return err
 }
 
-func takeoverStatus(ctx context.Context, c *client.Client, w io.Writer) error {
+func takeoverStatus(ctx context.Context, c *client.Client, form string, w io.Writer) error {
 	st, err := c.Status(ctx)
 	if err != nil {
 		return err
 	}
-	return printTakeovers(w, st.Takeovers, time.Now())
+	return printTakeovers(w, st.Takeovers, form, time.Now())
 }
 
-func printTakeovers(w io.Writer, list []api.TakeoverStatus, now time.Time) error {
+// printTakeovers prints a table for a person, or a list as get does.
+func printTakeovers(w io.Writer, list []api.TakeoverStatus, form string, now time.Time) error {
+	if form != formTable {
+		p := itemPrinter{w: w, form: form}
+		for i := range list {
+			raw, err := json.Marshal(&list[i])
+			if err != nil {
+				return err
+			}
+			if err := p.print(raw); err != nil {
+				return err
+			}
+		}
+		return p.end()
+	}
 	if len(list) == 0 {
 		_, err := fmt.Fprintln(w, "No port has or wants a device that the host uses itself.")
 		return err
