@@ -46,6 +46,11 @@ func (i Idle) withDefaults() Idle {
 type RunConfig struct {
 	CPUs []int // CPU of each worker; empty: the scheduler's choice
 	Idle Idle
+
+	// Nice is the priority of the workers' threads, -20 to 19 (setpriority(2)), below
+	// 0 with CAP_SYS_NICE only; where it is not permitted they run like any other.
+	// A worker that waits for a processor holds up everybody who sends and receives by it.
+	Nice int
 }
 
 // Start runs every worker on a thread of its own until Stop.
@@ -69,10 +74,13 @@ func (e *Engine) Start(c RunConfig) error {
 		go func() {
 			defer e.wg.Done()
 			runtime.LockOSThread()
-			// A pinned thread must not go back to the scheduler's pool; left
-			// locked, it ends with the goroutine.
-			if cpu < 0 {
+			// A thread that is pinned, or goes first, must not go back to the
+			// scheduler's pool; left locked, it ends with the goroutine.
+			if cpu < 0 && c.Nice == 0 {
 				defer runtime.UnlockOSThread()
+			}
+			if c.Nice != 0 {
+				_ = unix.Setpriority(unix.PRIO_PROCESS, 0, c.Nice)
 			}
 			err := pin(cpu)
 			var p *poller
@@ -164,7 +172,7 @@ func pin(cpu int) error {
 // intervals, sleep when not.
 func (w *Worker) run(idle Idle, p *poller) {
 	idle = idle.withDefaults()
-	var spin time.Duration
+	var wait patience
 	nap := idle.Nap / 16
 	idleSince, idleTurns := Now(), 0
 	for !w.engine.stop.Load() {
@@ -172,14 +180,16 @@ func (w *Worker) run(idle Idle, p *poller) {
 		start := Now()
 		relaxed.Add(&w.stats.turns, 1)
 		if w.turn(start, p) > 0 {
+			waited := time.Duration(start - idleSince)
 			idleSince, idleTurns, nap = Now(), 0, idle.Nap/16
+			wait.worked(waited, time.Duration(idleSince-start), idle.Spin)
 			relaxed.Add(&w.stats.busyNs, uint64(idleSince-start))
 			continue
 		}
 		if idle.Spin < 0 {
 			continue
 		}
-		if time.Duration(start-idleSince) < spin {
+		if time.Duration(start-idleSince) < wait.longest() {
 			if idleTurns++; idleTurns%yieldEvery == 1 {
 				yield()
 			}
@@ -191,10 +201,11 @@ func (w *Worker) run(idle Idle, p *poller) {
 		}
 		w.flows.Offline()
 		relaxed.Add(&w.stats.sleeps, 1)
+		wait.credit = 0
 		woken := p.sleep(longest)
 		w.flows.Online()
 		if woken {
-			spin = adapt(spin, time.Duration(Now()-idleSince), idle.Spin)
+			wait.spin = adapt(wait.spin, time.Duration(Now()-idleSince), idle.Spin)
 		}
 	}
 }
@@ -208,6 +219,33 @@ const yieldEvery = 16
 // for senders sleep soon after; one that spins instead would keep it waiting
 // (request and response: 56 µs instead of 10).
 func yield() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
+
+// patience is how long a worker polls without a frame before it sleeps, for one
+// of two reasons.
+type patience struct {
+	// spin: frames have been coming at intervals so short; see adapt.
+	spin time.Duration
+	// credit: it has worked for so long since it last slept, less what it has waited
+	// since. In a stream that keeps the worker busy a gap is a pause of somebody else
+	// on its processor, and to sleep makes it longer; polling in vain costs no more than
+	// the work did. One TCP stream over packet sockets: 13.9 instead of 13.1 Gb/s.
+	credit time.Duration
+}
+
+// creditLimit is the most credit, in Idle.Spin.
+const creditLimit = 4
+
+// longest returns for how long to poll.
+func (p *patience) longest() time.Duration { return max(p.spin, p.credit) }
+
+// worked is told of a turn that had frames: how long they were awaited, and how
+// long it took.
+func (p *patience) worked(waited, took, spin time.Duration) {
+	if waited > p.spin {
+		p.credit = max(0, p.credit-waited)
+	}
+	p.credit = min(creditLimit*spin, p.credit+took)
+}
 
 // adapt returns how long to spin next time, given that the last frame came after
 // waiting so long: no longer than would have been enough, and not at all if nothing

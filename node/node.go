@@ -171,7 +171,8 @@ func unsupported(m *control.Model, o *Options) error {
 
 // Start runs the workers, each on a thread of its own and on the CPU that the
 // configuration names for it, until Close.
-func (n *Node) Start(idle dataplane.Idle) error {
+// Their threads have priority nice (see dataplane.RunConfig).
+func (n *Node) Start(idle dataplane.Idle, nice int) error {
 	cpus, workers := n.settings.CPUs, n.engine.Workers()
 	if len(cpus) != 0 {
 		if len(cpus) < workers {
@@ -180,7 +181,7 @@ func (n *Node) Start(idle dataplane.Idle) error {
 		cpus = cpus[:workers]
 	}
 	n.started.Store(dataplane.Now())
-	return n.engine.Start(dataplane.RunConfig{CPUs: cpus, Idle: idle})
+	return n.engine.Start(dataplane.RunConfig{CPUs: cpus, Idle: idle, Nice: nice})
 }
 
 // Apply puts a model in force, all of it or nothing: on an error the one before

@@ -176,7 +176,7 @@ func TestStartPinsWorkers(t *testing.T) {
 		n, err := node.New(o, m)
 		require.NoError(t, err)
 		defer func() { require.NoError(t, n.Close()) }()
-		return n.Start(dataplane.DefaultIdle)
+		return n.Start(dataplane.DefaultIdle, 0)
 	}
 	require.NoError(t, start(nil, 1), "not pinned")
 	require.NoError(t, start([]int{cpu}, 1))

@@ -57,7 +57,7 @@ func TestViewsUnderTraffic(t *testing.T) {
 	m := lan(t, 1, nil, "a", "b")
 	n, err := node.New(node.Options{Workers: 2, Open: devices.open, Tolerant: true, Buffers: 4096, Supers: 4}, m)
 	require.NoError(t, err)
-	require.NoError(t, n.Start(dataplane.Idle{Spin: time.Microsecond, Nap: time.Millisecond}))
+	require.NoError(t, n.Start(dataplane.Idle{Spin: time.Microsecond, Nap: time.Millisecond}, 0))
 
 	var stop atomic.Bool
 	var wg sync.WaitGroup

@@ -118,7 +118,7 @@ func (d *Daemon) start() (err error) {
 		return err
 	}
 	d.model = m
-	if err := d.node.Start(dataplane.DefaultIdle); err != nil {
+	if err := d.node.Start(dataplane.DefaultIdle, workerNice); err != nil {
 		return err
 	}
 	d.attend = newAttendant(d.log)

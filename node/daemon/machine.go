@@ -20,6 +20,10 @@ import (
 // process, for there are other threads, and at least 1.
 const AutoWorkers = -1
 
+// workerNice lets workers go before the programs whose frames they carry: one TCP
+// stream over packet sockets gets 5 % more on a machine with two processors.
+const workerNice = -5
+
 // Bounds of the arena: it is below 4 GiB, and an ordinary buffer has 2 KiB, a
 // super-frame's 68 KiB.
 const (

@@ -79,7 +79,7 @@ func (h *host) start(o node.Options) *node.Node {
 	n, err := node.New(o, h.model())
 	require.NoError(h.t, err)
 	h.t.Cleanup(func() { require.NoError(h.t, n.Close()) })
-	require.NoError(h.t, n.Start(dataplane.DefaultIdle))
+	require.NoError(h.t, n.Start(dataplane.DefaultIdle, 0))
 	for i, p := range h.pods {
 		h.configure(i, p)
 	}

@@ -240,7 +240,7 @@ func (row *restrictedRow) run(t *testing.T) {
 	if !row.serves {
 		return
 	}
-	require.NoError(t, n.Start(dataplane.DefaultIdle))
+	require.NoError(t, n.Start(dataplane.DefaultIdle, 0))
 	fmt.Println("serving")
 	if row.mend != nil {
 		s.recheck(last, up, "mended")
