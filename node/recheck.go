@@ -32,14 +32,17 @@ func (n *Node) Recheck() ([]DeviceChange, error) {
 	if n.model == nil {
 		return nil, nil
 	}
+	lost, err := n.detachLost()
+	if err != nil {
+		return nil, err
+	}
 	ports := maps.Clone(n.ports)
 	var changes []DeviceChange
 	for _, name := range slices.Sorted(maps.Keys(ports)) {
 		p := ports[name]
-		caps := p.device.Caps() // asked first: some drivers find out by it that there is no device any more
 		was := p.trouble()
 		if was == nil {
-			if caps != p.caps {
+			if caps := p.device.Caps(); caps != p.caps {
 				ports[name] = &openPort{p.config, p.device, caps, p.namespace}
 				changes = append(changes, ports[name].describe())
 			}
@@ -50,10 +53,8 @@ func (n *Node) Recheck() ([]DeviceChange, error) {
 			fresh = open(&p.config, absent{err})
 		}
 		is := deviceError(fresh.device)
-		if is != nil && alike(was, is) {
-			if _, same := p.device.(absent); same {
-				continue
-			}
+		if is != nil && !lost[name] && alike(was, is) {
+			continue
 		}
 		ports[name] = fresh
 		change := fresh.describe()
@@ -64,6 +65,27 @@ func (n *Node) Recheck() ([]DeviceChange, error) {
 		return nil, nil
 	}
 	return changes, n.apply(n.model, func(*control.Model) (map[string]*openPort, error) { return ports, nil })
+}
+
+// detachLost closes the devices that are of no use any more, and returns the names
+// of their ports: before any is opened anew, since a device takes no two of us.
+func (n *Node) detachLost() (lost map[string]bool, err error) {
+	ports := maps.Clone(n.ports)
+	lost = map[string]bool{}
+	for name, p := range ports {
+		if _, none := p.device.(absent); none {
+			continue
+		}
+		p.device.Caps() // some drivers find out by it that there is no device any more
+		if err := p.trouble(); err != nil {
+			ports[name] = open(&p.config, absent{err})
+			lost[name] = true
+		}
+	}
+	if len(lost) == 0 {
+		return lost, nil
+	}
+	return lost, n.apply(n.model, func(*control.Model) (map[string]*openPort, error) { return ports, nil })
 }
 
 // alike reports whether two errors about a device are the same trouble: what is
