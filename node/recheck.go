@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/internal/netdev"
 )
 
@@ -32,7 +33,7 @@ func (n *Node) Recheck() ([]DeviceChange, error) {
 	if n.model == nil {
 		return nil, nil
 	}
-	lost, err := n.detachLost()
+	caps, err := n.detachLost()
 	if err != nil {
 		return nil, err
 	}
@@ -40,10 +41,11 @@ func (n *Node) Recheck() ([]DeviceChange, error) {
 	var changes []DeviceChange
 	for _, name := range slices.Sorted(maps.Keys(ports)) {
 		p := ports[name]
-		was := p.trouble()
-		if was == nil {
-			if caps := p.device.Caps(); caps != p.caps {
-				ports[name] = &openPort{p.config, p.device, caps, p.namespace}
+		is, asked := caps[name]
+		gone, none := p.device.(absent)
+		if !none {
+			if is != p.caps {
+				ports[name] = &openPort{p.config, p.device, is, p.namespace}
 				changes = append(changes, ports[name].describe())
 			}
 			continue
@@ -52,40 +54,46 @@ func (n *Node) Recheck() ([]DeviceChange, error) {
 		if err != nil {
 			fresh = open(&p.config, absent{err})
 		}
-		is := deviceError(fresh.device)
-		if is != nil && !lost[name] && alike(was, is) {
+		change := fresh.describe()
+		if change.Err != nil && !asked && alike(gone.why, change.Err) {
 			continue
 		}
 		ports[name] = fresh
-		change := fresh.describe()
-		change.Reopen = is == nil
+		change.Reopen = change.Err == nil
 		changes = append(changes, change)
 	}
 	if len(changes) == 0 {
 		return nil, nil
 	}
-	return changes, n.apply(n.model, func(*control.Model) (map[string]*openPort, error) { return ports, nil })
+	return changes, n.replace(ports)
 }
 
-// detachLost closes the devices that are of no use any more, and returns the names
-// of their ports: before any is opened anew, since a device takes no two of us.
-func (n *Node) detachLost() (lost map[string]bool, err error) {
+// replace puts the model in force anew, with these ports.
+func (n *Node) replace(ports map[string]*openPort) error {
+	return n.apply(n.model, func(*control.Model) (map[string]*openPort, error) { return ports, nil })
+}
+
+// detachLost closes the devices that are of no use any more, before any is opened
+// anew, since a device takes no two of us. It returns what it has asked all
+// devices, by port, those included.
+func (n *Node) detachLost() (caps map[string]dataplane.Caps, err error) {
 	ports := maps.Clone(n.ports)
-	lost = map[string]bool{}
+	caps = make(map[string]dataplane.Caps, len(ports))
+	lost := false
 	for name, p := range ports {
 		if _, none := p.device.(absent); none {
 			continue
 		}
-		p.device.Caps() // some drivers find out by it that there is no device any more
+		caps[name] = p.device.Caps() // first: some drivers find out by it that there is no device any more
 		if err := p.trouble(); err != nil {
 			ports[name] = open(&p.config, absent{err})
-			lost[name] = true
+			lost = true
 		}
 	}
-	if len(lost) == 0 {
-		return lost, nil
+	if !lost {
+		return caps, nil
 	}
-	return lost, n.apply(n.model, func(*control.Model) (map[string]*openPort, error) { return ports, nil })
+	return caps, n.replace(ports)
 }
 
 // alike reports whether two errors about a device are the same trouble: what is
@@ -141,5 +149,5 @@ func (n *Node) detachChanged(m *control.Model) error {
 	if !found {
 		return nil
 	}
-	return n.apply(n.model, func(*control.Model) (map[string]*openPort, error) { return ports, nil })
+	return n.replace(ports)
 }
