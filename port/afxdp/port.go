@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/internal/netdev"
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -206,7 +207,7 @@ func (p *Port) Close() error {
 	p.end(closedHere)
 	var errs []error
 	if p.link != nil {
-		errs = append(errs, p.link.Close())
+		errs = append(errs, netdev.CloseLink(p.link))
 	}
 	for _, s := range p.queues {
 		s.seen, _ = s.statistics()

@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/internal/netdev"
 )
 
 // socket is an AF_XDP socket with its rings.
@@ -126,6 +128,6 @@ func (s *socket) close() error {
 		errs = append(errs, unix.Munmap(m))
 	}
 	s.mappings = nil
-	errs = append(errs, unix.Close(s.fd))
+	errs = append(errs, netdev.CloseFD(s.fd))
 	return errors.Join(errs...)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/songgao/water"
 	"golang.org/x/sys/unix"
 
+	"github.com/sluice-net/sluice/internal/netdev"
 	"github.com/sluice-net/sluice/port/internal/vnet"
 )
 
@@ -61,7 +62,7 @@ func openQueue(t attachment) (fd int, name string, err error) {
 		err = errors.New("another program has just opened it, without virtio headers: end that, or choose another name")
 	}
 	if err != nil {
-		unix.Close(fd)
+		netdev.CloseFD(fd)
 		return -1, "", explain(err)
 	}
 	return fd, ifr.Name(), nil

@@ -94,7 +94,7 @@ func (s *Sink) Count() (n uint64, err error) {
 func (s *Sink) Close() error {
 	var errs []error
 	if s.link != nil {
-		errs = append(errs, s.link.Close())
+		errs = append(errs, netdev.CloseLink(s.link))
 	}
 	errs = append(errs, s.program.Close(), s.counts.Close())
 	return errors.Join(errs...)

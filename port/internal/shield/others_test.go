@@ -1,6 +1,8 @@
 package shield_test
 
 import (
+	"errors"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/sluice-net/sluice/internal/netdev"
 	"github.com/sluice-net/sluice/internal/netdev/netnstest"
+	"github.com/sluice-net/sluice/port/afxdp"
 	"github.com/sluice-net/sluice/port/internal/shield"
 )
 
@@ -114,5 +117,44 @@ func TestOneOfManyHasADevice(t *testing.T) {
 			}
 		}
 		require.Zero(t, programs())
+	}
+}
+
+// TestADeviceIsFreeOnceClosed opens it again at once, while this process starts others:
+// between fork and exec they have a copy of every descriptor.
+func TestADeviceIsFreeOnceClosed(t *testing.T) {
+	needRoot(t)
+	ended := make(chan struct{})
+	var forks sync.WaitGroup
+	for range 2 {
+		forks.Go(func() {
+			for {
+				select {
+				case <-ended:
+					return
+				default:
+					_ = exec.Command("true").Run()
+				}
+			}
+		})
+	}
+	t.Cleanup(forks.Wait)
+	t.Cleanup(func() { close(ended) })
+	for _, driver := range []string{"afpacket", "afxdp", "tap"} {
+		t.Run(driver, func(t *testing.T) {
+			near, far := netnstest.New(t), netnstest.New(t)
+			if driver != "tap" {
+				netnstest.Veth(t, far, "eth0", near, "p0", netnstest.VethOptions{})
+			}
+			a := newArena(t)
+			for range 100 {
+				p, err := drivers[driver](near.Name, a)
+				if errors.Is(err, afxdp.ErrNoXDP) {
+					t.Skip(err)
+				}
+				require.NoError(t, err)
+				require.NoError(t, p.Close())
+			}
+		})
 	}
 }

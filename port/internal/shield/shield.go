@@ -181,7 +181,7 @@ func (s *Shield) attach(h hook) (supported bool, err error) {
 func (s *Shield) Close(gone bool) error {
 	var errs []error
 	for _, l := range s.links {
-		errs = append(errs, l.Close())
+		errs = append(errs, netdev.CloseLink(l))
 	}
 	s.links = nil
 	if s.fallback != nil && !gone {
