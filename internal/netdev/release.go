@@ -2,20 +2,26 @@ package netdev
 
 import (
 	"errors"
-	"syscall"
+	"time"
 
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
-// CloseFD closes a descriptor that holds a device, and the device is free when it
-// returns. A plain close leaves that to chance: a child of this process that is between
-// fork and exec has a copy of every descriptor, whatever their FD_CLOEXEC, and with it
-// the device. syscall.ForkLock says when there is none.
-func CloseFD(fd int) error {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	return unix.Close(fd)
+// releasePatience is how long a device may take to be free after its last holder
+// has let go of it.
+const releasePatience = 200 * time.Millisecond
+
+// AwaitRelease calls open again while its error wraps EBUSY, for a fraction of a
+// second. A device that is closed is not free at once: a child of the process that
+// is about to exec has a copy of every descriptor, whatever their FD_CLOEXEC, and the
+// kernel ends some holds only later, by a work queue.
+func AwaitRelease(open func() error) error {
+	for end := time.Now().Add(releasePatience); ; time.Sleep(2 * time.Millisecond) {
+		if err := open(); !errors.Is(err, unix.EBUSY) || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 // CloseLink takes a link's program off its device and closes the link. To close alone

@@ -268,7 +268,7 @@ func (p *Port) Close() error {
 		c.FreeN(s.segments[s.first:s.last])
 		s.first, s.last = 0, 0
 		if s.fd >= 0 {
-			errs = append(errs, netdev.CloseFD(s.fd))
+			errs = append(errs, unix.Close(s.fd))
 		}
 	}
 	c.Flush()

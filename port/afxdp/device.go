@@ -151,11 +151,11 @@ func (d *device) restore() error {
 		if d.shield != nil {
 			errs = append(errs, d.shield.Close(!there))
 		}
-		errs = append(errs, netdev.CloseFD(d.ctl))
+		errs = append(errs, unix.Close(d.ctl))
 		d.ctl = -1
 	}
 	if d.promisc >= 0 {
-		errs = append(errs, netdev.CloseFD(d.promisc))
+		errs = append(errs, unix.Close(d.promisc))
 		d.promisc = -1
 	}
 	return errors.Join(errs...)

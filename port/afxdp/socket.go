@@ -6,8 +6,6 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/sluice-net/sluice/internal/netdev"
 )
 
 // socket is an AF_XDP socket with its rings.
@@ -128,6 +126,6 @@ func (s *socket) close() error {
 		errs = append(errs, unix.Munmap(m))
 	}
 	s.mappings = nil
-	errs = append(errs, netdev.CloseFD(s.fd))
+	errs = append(errs, unix.Close(s.fd))
 	return errors.Join(errs...)
 }

@@ -20,7 +20,9 @@ func Open(cfg Config) (*Port, error) {
 		return nil, err
 	}
 	var p *Port
-	err := netdev.In(cfg.NetNS, func() (err error) { p, err = open(cfg); return err })
+	err := netdev.In(cfg.NetNS, func() error {
+		return netdev.AwaitRelease(func() (err error) { p, err = open(cfg); return err })
+	})
 	switch {
 	case err == nil:
 		return p, nil

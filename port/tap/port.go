@@ -33,7 +33,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/dataplane"
-	"github.com/sluice-net/sluice/internal/netdev"
 )
 
 // Port is an open TAP device. Each receive queue is polled by one worker at a
@@ -201,10 +200,10 @@ func (p *Port) Close() error {
 	p.ended.CompareAndSwap(0, uint32(closedHere))
 	var errs []error
 	for i := range p.queues {
-		errs = append(errs, netdev.CloseFD(p.queues[i].fd))
+		errs = append(errs, unix.Close(p.queues[i].fd))
 	}
 	if p.ctl >= 0 {
-		errs = append(errs, netdev.CloseFD(p.ctl))
+		errs = append(errs, unix.Close(p.ctl))
 	}
 	p.linksMu.Lock()
 	if p.links != nil {

@@ -9,7 +9,6 @@ import (
 	"github.com/songgao/water"
 	"golang.org/x/sys/unix"
 
-	"github.com/sluice-net/sluice/internal/netdev"
 	"github.com/sluice-net/sluice/port/internal/vnet"
 )
 
@@ -62,7 +61,7 @@ func openQueue(t attachment) (fd int, name string, err error) {
 		err = errors.New("another program has just opened it, without virtio headers: end that, or choose another name")
 	}
 	if err != nil {
-		netdev.CloseFD(fd)
+		unix.Close(fd)
 		return -1, "", explain(err)
 	}
 	return fd, ifr.Name(), nil

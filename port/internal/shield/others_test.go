@@ -147,7 +147,7 @@ func TestADeviceIsFreeOnceClosed(t *testing.T) {
 				netnstest.Veth(t, far, "eth0", near, "p0", netnstest.VethOptions{})
 			}
 			a := newArena(t)
-			for range 100 {
+			for range 20 {
 				p, err := drivers[driver](near.Name, a)
 				if errors.Is(err, afxdp.ErrNoXDP) {
 					t.Skip(err)
