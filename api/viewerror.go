@@ -12,6 +12,10 @@ import (
 var (
 	ErrNotFound = errors.New("not found")     // 404: what was named is not there
 	ErrInvalid  = errors.New("invalid query") // 400: the question makes no sense
+
+	ErrConflict  = errors.New("conflict")  // 409: somebody else has changed it meanwhile, or owns it
+	ErrForbidden = errors.New("forbidden") // 403: the role does not allow it
+	ErrGone      = errors.New("gone")      // 410: it is too long ago to be known
 )
 
 // invalid wraps ErrInvalid without saying so in its text, which is a sentence already.

@@ -53,13 +53,9 @@ func (f *Filter) Query() url.Values {
 	if len(f.Names) > 0 {
 		q[fieldName] = f.Names
 	}
-	for field, text := range map[string]string{
+	setAll(q, map[string]string{
 		fieldSegment: f.Segment, fieldRouter: f.Router, fieldPort: f.Port, fieldProtocol: f.Protocol, fieldState: f.State,
-	} {
-		if text != "" {
-			q.Set(field, text)
-		}
-	}
+	})
 	if f.Address.IsValid() {
 		q.Set(fieldAddress, f.Address.String())
 	}
@@ -180,4 +176,21 @@ func (f *Filter) MatchState(state string) bool {
 // MatchAddress reports whether an address is in Address, or that is not given.
 func (f *Filter) MatchAddress(a netip.Addr) bool {
 	return !f.Address.IsValid() || f.Address.Contains(a)
+}
+
+// setAll sets the fields that are given.
+func setAll(q url.Values, fields map[string]string) {
+	for field, text := range fields {
+		if text != "" {
+			q.Set(field, text)
+		}
+	}
+}
+
+// number is "" for 0.
+func number(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatUint(n, 10)
 }

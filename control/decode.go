@@ -16,6 +16,17 @@ type Options struct {
 	// SkipUnknown leaves out objects of kinds that this version does not
 	// support or know, instead of reporting them.
 	SkipUnknown bool
+	// Skipped hears of each that was left out; may be nil.
+	Skipped func(Skipped)
+}
+
+// Skipped is an object that was left out.
+type Skipped struct {
+	APIVersion, Kind, Namespace, Name string // as written
+
+	File         string
+	Line, Column int
+	Reason       string // "this version does not know the kind"
 }
 
 // Decode reads the objects of a file's data: YAML documents, or JSON values if

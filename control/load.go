@@ -9,28 +9,54 @@ import (
 	"strings"
 )
 
-// Load reads the objects of files, of directories (their *.yaml, *.yml and
-// *.json files, in order of names, without their subdirectories) and, for "-",
-// of stdin. Faults are those of all of them, also objects that two files hold;
-// objects are returned only if there is none.
-func Load(paths []string, stdin io.Reader, opt Options) ([]*Object, Faults) {
-	var objects []*Object
+// File is a file's content under the name that faults give it.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// ReadFiles reads files, the *.yaml, *.yml and *.json files of directories, in order of
+// names, without their subdirectories, and, for "-", stdin. Faults are those of all
+// of them, beside the files that can be read.
+func ReadFiles(paths []string, stdin io.Reader) ([]File, Faults) {
+	var all []File
 	var faults Faults
 	for _, path := range paths {
-		files, err := filesOf(path)
+		names, err := filesOf(path)
 		if err != nil {
 			faults = append(faults, readFault(path, err))
 		}
-		for _, file := range files {
-			data, err := readFile(file, stdin)
+		for _, name := range names {
+			data, err := readFile(name, stdin)
 			if err != nil {
-				faults = append(faults, readFault(file, err))
+				faults = append(faults, readFault(name, err))
 				continue
 			}
-			more, wrong := decode(file, data, opt)
-			objects = append(objects, more...)
-			faults = append(faults, wrong...)
+			all = append(all, File{name, data})
 		}
+	}
+	return all, faults
+}
+
+// DecodeFiles reads the objects of files, as Decode does. Faults are those of all of them,
+// also objects that are there twice; objects are returned only if there is none.
+func DecodeFiles(files []File, opt Options) ([]*Object, Faults) {
+	return decodeFiles(files, nil, opt)
+}
+
+// Load is ReadFiles and DecodeFiles.
+func Load(paths []string, stdin io.Reader, opt Options) ([]*Object, Faults) {
+	files, faults := ReadFiles(paths, stdin)
+	return decodeFiles(files, faults, opt)
+}
+
+// decodeFiles adds to the faults that reading had.
+func decodeFiles(files []File, faults Faults, opt Options) ([]*Object, Faults) {
+	var objects []*Object
+	for _, f := range files {
+		more, wrong := decode(f.Name, f.Data, opt)
+		objects = append(objects, more...)
+		faults = append(faults, wrong...)
 	}
 	return finish(objects, faults)
 }
