@@ -29,7 +29,7 @@ func compile(t testing.TB, in Input) *Model {
 	return m
 }
 
-func port(t testing.TB, m *Model, name string) Port {
+func port(t testing.TB, m *Model, name string) *Port {
 	t.Helper()
 	for _, p := range m.Ports {
 		if p.Name == name {
@@ -37,7 +37,7 @@ func port(t testing.TB, m *Model, name string) Port {
 		}
 	}
 	require.FailNow(t, "no port "+name)
-	return Port{}
+	return nil
 }
 
 func segment(t testing.TB, m *Model, name string) Segment {
@@ -51,7 +51,7 @@ func segment(t testing.TB, m *Model, name string) Segment {
 	return Segment{}
 }
 
-func addresses(p Port) (list []string) {
+func addresses(p *Port) (list []string) {
 	for _, a := range p.Addresses {
 		list = append(list, fmt.Sprintf("%s %s", a.IP, a.MAC))
 	}

@@ -265,7 +265,7 @@ func ofFamily(list []netip.Addr, bitLen int) (of []netip.Addr) {
 // is another port's stays that port's.
 func (c *compiler) bindAutoconfigured() {
 	for i, plan := range c.portOrder {
-		p := &c.m.Ports[i]
+		p := c.m.Ports[i]
 		if p.Segment < 0 || !p.Guard || !c.m.Segments[p.Segment].RouterAdvertisement.Autoconfigured() {
 			continue
 		}

@@ -143,7 +143,7 @@ func (c *compiler) compilePorts() {
 			c.compileDevice(&port, p, d, devices)
 		}
 		c.bindAll(p, s)
-		c.m.Ports = append(c.m.Ports, port)
+		c.m.Ports = append(c.m.Ports, &port)
 	}
 	if n := len(c.m.Ports); n > maxPorts {
 		c.fault(c.portOrder[maxPorts].object, "", fmt.Sprintf("%d ports are too many", n), fmt.Sprintf("a node has at most %d", maxPorts))

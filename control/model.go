@@ -9,7 +9,8 @@ import (
 )
 
 // Model is a configuration, checked and resolved: what the node builds the
-// data plane from. It is plain data that nobody changes; names are resolved to
+// data plane from. It is plain data that nobody changes, and that models which
+// follow each other share where nothing changed; names are resolved to
 // indices into its own slices, defaults are filled in. Equal objects, in
 // whatever order, with equal Allocations before, give an equal Model.
 type Model struct {
@@ -23,7 +24,7 @@ type Model struct {
 	Node       Node        `json:"node"`
 	Namespaces []Namespace `json:"namespaces"` // sorted by name
 	Segments   []Segment   `json:"segments"`   // sorted by name
-	Ports      []Port      `json:"ports"`      // sorted by name
+	Ports      []*Port     `json:"ports"`      // sorted by name
 	Routers    []Router    `json:"routers"`    // sorted by name; "default" is always there
 	Pools      []Pool      `json:"pools"`      // of usage vips and snat, sorted by name
 	Blocks     []Block     `json:"blocks"`     // IPPools of usage segments, sorted by name

@@ -48,7 +48,7 @@ func (p *plan) compile() control.Faults {
 	}
 	for i := range model.Ports {
 		if f := ports[model.Ports[i].Name]; f != nil {
-			p.settle(f, &model.Ports[i], model)
+			p.settle(f, model.Ports[i], model)
 		}
 	}
 	return nil

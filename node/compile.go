@@ -93,7 +93,7 @@ func routeConfig(m *control.Model, opened map[string]*openPort) *route.Config {
 		c.Segments = append(c.Segments, routeSegment(&m.Segments[i]))
 	}
 	for i := range m.Ports {
-		c.Ports = append(c.Ports, routePort(m, &m.Ports[i], opened))
+		c.Ports = append(c.Ports, routePort(m, m.Ports[i], opened))
 	}
 	for i := range m.Routers {
 		c.Routers = append(c.Routers, routeRouter(m, &m.Routers[i], opened))
@@ -164,7 +164,7 @@ func routePort(m *control.Model, p *control.Port, opened map[string]*openPort) r
 func routeRouter(m *control.Model, r *control.Router, opened map[string]*openPort) route.Router {
 	out := route.Router{Name: r.Name}
 	for _, u := range r.Uplinks {
-		p := &m.Ports[u.Port]
+		p := m.Ports[u.Port]
 		out.Uplinks = append(out.Uplinks, route.Uplink{
 			Port: p.Number, Zone: packet.Zone(u.Zone), MAC: packet.MAC(u.MAC), Addresses: u.Addresses, MTU: opened[p.Name].mtu(),
 		})

@@ -21,7 +21,7 @@ func dhcpConfig(m *control.Model) *dhcp.Config {
 		c.Segments = append(c.Segments, dhcpSegment(&m.Segments[i]))
 	}
 	for i := range m.Ports {
-		if p := &m.Ports[i]; p.Uplink < 0 {
+		if p := m.Ports[i]; p.Uplink < 0 {
 			c.Ports = append(c.Ports, dhcpPort(m, p))
 		}
 	}

@@ -238,7 +238,7 @@ func (n *Node) snapshot(m *control.Model, opened map[string]*openPort, f *route.
 		Floods:  f.Floods(),
 	}
 	for i := range m.Ports {
-		p := &m.Ports[i]
+		p := m.Ports[i]
 		s.Ports[p.Number] = portConfig(m, p, opened[p.Name])
 	}
 	return s

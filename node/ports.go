@@ -102,7 +102,7 @@ func (n *Node) openPorts(m *control.Model) (map[string]*openPort, error) {
 	opened := make(map[string]*openPort, len(m.Ports))
 	var errs []error
 	for i := range m.Ports {
-		config := &m.Ports[i]
+		config := m.Ports[i]
 		old := n.ports[config.Name]
 		if old != nil && (!sameDevice(&old.config, config) || old.trouble() != nil) {
 			old = nil

@@ -240,7 +240,7 @@ func (g *stage) stimulate(l *line) {
 		g.model = g.compile(l.rest)
 		require.NoError(g.t, g.node.Apply(g.model), "%s:%d", g.s.path, l.number)
 		for name := range g.devices {
-			if !slices.ContainsFunc(g.model.Ports, func(p control.Port) bool { return p.Name == name }) {
+			if !slices.ContainsFunc(g.model.Ports, func(p *control.Port) bool { return p.Name == name }) {
 				delete(g.devices, name)
 			}
 		}

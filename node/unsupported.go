@@ -45,7 +45,7 @@ func unopenable(m *control.Model, known []api.DeviceType) error {
 	}
 	var faults []error
 	for i := range m.Ports {
-		p := &m.Ports[i]
+		p := m.Ports[i]
 		if t := p.Device.Type; t != "" && !slices.Contains(known, t) {
 			faults = append(faults, fmt.Errorf("%s: spec.device.type: %s is %w; remove the device or set it to %s", "Port "+p.Name, t, ErrUnsupported, oneOf(known)))
 		}

@@ -81,7 +81,7 @@ func newShown(m *control.Model, ports map[string]*openPort) *shown {
 		}
 	}
 	for i := range m.Ports {
-		p := &m.Ports[i]
+		p := m.Ports[i]
 		s.byPort[p.Number] = p.Name
 		for _, a := range p.Addresses {
 			if p.Segment >= 0 && a.IP.IsValid() {
@@ -128,7 +128,7 @@ func (n *Node) look(f *api.Filter) (*shown, error) {
 	return s, errors.Join(
 		mustExist("segment", f.Segment, m.Segments, func(x *control.Segment) string { return x.Name }),
 		mustExist("router", f.Router, m.Routers, func(x *control.Router) string { return x.Name }),
-		mustExist("port", f.Port, m.Ports, func(x *control.Port) string { return x.Name }),
+		mustExist("port", f.Port, m.Ports, func(x **control.Port) string { return (*x).Name }),
 	)
 }
 
@@ -192,7 +192,7 @@ func (n *Node) PortViews(f *api.Filter) (iter.Seq[api.PortView], error) {
 	all := func(yield func(api.PortView) bool) {
 		for i := range s.model.Ports {
 			// What it is made of costs system calls: not for those that nobody asks for.
-			p := &s.model.Ports[i]
+			p := s.model.Ports[i]
 			v := api.PortView{Name: p.Name}
 			if f.Match(p.Name) {
 				v = n.portView(s, p)

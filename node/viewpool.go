@@ -69,7 +69,7 @@ type allocated struct {
 func (s *shown) owned() [][]allocated {
 	list := make([][]allocated, len(s.model.Segments))
 	for i := range s.model.Ports {
-		p := &s.model.Ports[i]
+		p := s.model.Ports[i]
 		for _, a := range p.Addresses {
 			if p.Segment >= 0 && a.IP.IsValid() {
 				list[p.Segment] = append(list[p.Segment], allocated{a.IP, p.Name})

@@ -126,7 +126,7 @@ func (n *Node) learnedMACs() iter.Seq[route.MAC] {
 func (s *shown) boundMACs() iter.Seq[api.MACView] {
 	return func(yield func(api.MACView) bool) {
 		for i := range s.model.Ports {
-			p := &s.model.Ports[i]
+			p := s.model.Ports[i]
 			for _, of := range p.Memberships {
 				seen := map[api.MAC]bool{}
 				for _, a := range p.Addresses {
@@ -185,7 +185,7 @@ func (n *Node) learnedNeighbors() iter.Seq[route.NeighborInfo] {
 func (s *shown) boundNeighbors() iter.Seq[api.NeighborView] {
 	return func(yield func(api.NeighborView) bool) {
 		for i := range s.model.Ports {
-			p := &s.model.Ports[i]
+			p := s.model.Ports[i]
 			for _, of := range p.Memberships {
 				at := s.places[packet.Zone(s.model.Segments[of.Segment].Zone)]
 				if at.router == "" {

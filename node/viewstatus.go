@@ -26,7 +26,7 @@ func (n *Node) Status() api.Status {
 	st.Revision, st.Digest, st.Epoch = s.model.Revision, s.model.Digest, n.engine.Snapshot().Epoch
 	for i := range s.model.Ports {
 		var v api.PortView
-		p := &s.model.Ports[i]
+		p := s.model.Ports[i]
 		showDevice(&v, p, s.ports[p.Name])
 		st.Ports.Total++
 		switch v.State {
@@ -149,7 +149,7 @@ func (n *Node) DropViews(f *api.Filter) (iter.Seq[api.DropView], error) {
 	}
 	var list []api.DropView
 	for i := range s.model.Ports {
-		p := &s.model.Ports[i]
+		p := s.model.Ports[i]
 		if f.Port != "" && f.Port != p.Name {
 			continue
 		}

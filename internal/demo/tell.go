@@ -80,7 +80,7 @@ func (t *teller) findOwners() {
 		}
 	}
 	for i := range m.Ports {
-		p := &m.Ports[i]
+		p := m.Ports[i]
 		t.column = max(t.column, width(p.Name))
 		for _, a := range p.Addresses {
 			t.owners[a.MAC.String()] = p.Name

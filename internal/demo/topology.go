@@ -97,7 +97,7 @@ func drawRouter(p *page, m *control.Model, number int) {
 }
 
 func uplinkText(m *control.Model, u *control.Uplink) string {
-	port := &m.Ports[u.Port]
+	port := m.Ports[u.Port]
 	text := "port " + port.Name
 	for _, a := range u.Addresses {
 		text += ", " + a.String()
@@ -116,7 +116,7 @@ func segmentBox(m *control.Model, number int) []string {
 		lines = append(lines, "  "+n.Prefix.String()+", gateway "+n.Gateway.String())
 	}
 	for i := range m.Ports {
-		p := &m.Ports[i]
+		p := m.Ports[i]
 		if p.Segment != number {
 			continue
 		}

@@ -81,7 +81,7 @@ func TestTopology(t *testing.T) {
 		require.GreaterOrEqual(t, m.Node.Limits.Sessions, c.Flows)
 		ports := map[string]*control.Port{}
 		for i := range m.Ports {
-			ports[m.Ports[i].Name] = &m.Ports[i]
+			ports[m.Ports[i].Name] = m.Ports[i]
 		}
 		for _, g := range []group{senders, bridged, routed} {
 			bound := map[string]bool{}

@@ -93,7 +93,7 @@ func TestMemoryFor(t *testing.T) {
 			if q > 0 {
 				d.Type = api.DeviceAFXDP
 			}
-			m.Ports = append(m.Ports, control.Port{Device: d})
+			m.Ports = append(m.Ports, &control.Port{Device: d})
 		}
 		got := MemoryFor(m, tt.available)
 		require.Equal(t, tt.want, got, tt.why)
@@ -102,9 +102,9 @@ func TestMemoryFor(t *testing.T) {
 }
 
 func TestMemoryForSockets(t *testing.T) {
-	m := &control.Model{Ports: make([]control.Port, 200)}
+	m := &control.Model{Ports: make([]*control.Port, 200)}
 	for i := range m.Ports {
-		m.Ports[i].Device = control.Device{Type: api.DeviceAFPacket, Queues: 1, Offload: true}
+		m.Ports[i] = &control.Port{Device: control.Device{Type: api.DeviceAFPacket, Queues: 1, Offload: true}}
 	}
 	require.Equal(t, Memory{16384 + 200*256, 256 + 200*4}, MemoryFor(m, 64<<30), "packet sockets keep no rings")
 }

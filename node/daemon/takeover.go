@@ -259,9 +259,10 @@ func withoutDevices(m *control.Model, keys []string) *control.Model {
 	without := *m
 	without.Ports = slices.Clone(m.Ports)
 	for i := range without.Ports {
-		p := &without.Ports[i]
-		if p.Device.Name != "" && slices.Contains(keys, takeoverKey(&p.Device)) {
+		if d := &without.Ports[i].Device; d.Name != "" && slices.Contains(keys, takeoverKey(d)) {
+			p := *without.Ports[i] // the model's own is not to be changed
 			p.Device = control.Device{}
+			without.Ports[i] = &p
 		}
 	}
 	return &without

@@ -81,7 +81,7 @@ func up(d node.DeviceChange) bool { return d.Up && d.Err == nil }
 func (s *site) port(pod int) *control.Port {
 	s.t.Helper()
 	for i := range s.last.Ports {
-		if p := &s.last.Ports[i]; p.Name == fmt.Sprintf("pod-%d", pod) {
+		if p := s.last.Ports[i]; p.Name == fmt.Sprintf("pod-%d", pod) {
 			return p
 		}
 	}

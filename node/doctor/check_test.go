@@ -18,13 +18,13 @@ import (
 // good is a machine and a configuration at which nothing is wrong: a port of
 // each type.
 func good() *Facts {
-	port := func(name string, t api.DeviceType, device string) control.Port {
-		return control.Port{Name: name, MTU: 1500, Device: control.Device{Type: t, Name: device, Queues: 1, Offload: true}}
+	port := func(name string, t api.DeviceType, device string) *control.Port {
+		return &control.Port{Name: name, MTU: 1500, Device: control.Device{Type: t, Name: device, Queues: 1, Offload: true}}
 	}
 	f := &Facts{
 		Want: Want{
 			Given:    true,
-			Ports:    []control.Port{port("a", api.DeviceAFXDP, "xdp0"), port("b", api.DeviceAFPacket, "pkt0"), port("c", api.DeviceTAP, "tap0"), port("d", "", "")},
+			Ports:    []*control.Port{port("a", api.DeviceAFXDP, "xdp0"), port("b", api.DeviceAFPacket, "pkt0"), port("c", api.DeviceTAP, "tap0"), port("d", "", "")},
 			Segments: []control.Segment{{Name: "web", Subnets: []control.Subnet{{Prefix: netip.MustParsePrefix("10.0.0.0/24")}}}},
 			Workers:  1, Sessions: 262144,
 		},
@@ -42,7 +42,7 @@ func good() *Facts {
 		}}},
 	}
 	for i := range f.Want.Ports[:3] {
-		p := &f.Want.Ports[i]
+		p := f.Want.Ports[i]
 		d := Device{
 			Port: p, Name: p.Device.Name,
 			Info:     netdev.Info{Name: p.Device.Name, Index: i + 2, Driver: "ice", Ether: true, MTU: 1500, MaxMTU: 9702, Up: true, Carrier: true, RxQueues: 8},

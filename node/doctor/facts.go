@@ -25,7 +25,7 @@ type Facts struct {
 // Want is what a configuration asks for.
 type Want struct {
 	Given    bool // there is a configuration
-	Ports    []control.Port
+	Ports    []*control.Port
 	Segments []control.Segment
 	Workers  int
 	CPUs     []int // that workers are pinned to

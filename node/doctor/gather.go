@@ -57,7 +57,7 @@ func (s *System) devices(w *Want) (found []Device) {
 		return found
 	}
 	for i := range w.Ports {
-		p := &w.Ports[i]
+		p := w.Ports[i]
 		if !isReal(p.Device.Type) {
 			continue
 		}

@@ -69,12 +69,12 @@ func machine() *doctor.System {
 	}
 }
 
-func port(name string, t api.DeviceType, device, ns string) control.Port {
-	return control.Port{Name: name, MTU: 1500, Device: control.Device{Type: t, Name: device, NetNS: ns, Queues: 1}}
+func port(name string, t api.DeviceType, device, ns string) *control.Port {
+	return &control.Port{Name: name, MTU: 1500, Device: control.Device{Type: t, Name: device, NetNS: ns, Queues: 1}}
 }
 
 func TestGather(t *testing.T) {
-	m := &control.Model{Ports: []control.Port{
+	m := &control.Model{Ports: []*control.Port{
 		port("a", api.DeviceAFXDP, "veth0", "red"), port("b", api.DeviceAFPacket, "eth7", ""),
 		port("c", api.DevicePcap, "file.pcap", ""), port("d", "", "", ""), port("e", api.DeviceTAP, "tap0", "blue"),
 	}}
@@ -140,7 +140,7 @@ func TestRealDevices(t *testing.T) {
 	netnstest.Veth(t, ns, "x0", ns, "x1", netnstest.VethOptions{Queues: 4, MTU: 1400})
 	netnstest.Veth(t, ns, "y0", ns, "y1", netnstest.VethOptions{})
 	ns.Addr("y0", "10.9.9.1/24")
-	m := &control.Model{Ports: []control.Port{
+	m := &control.Model{Ports: []*control.Port{
 		port("a", api.DeviceAFXDP, "x0", ns.Name), port("b", api.DeviceAFPacket, "y0", ns.Name),
 		port("c", api.DeviceAFPacket, "z0", ns.Name), port("d", api.DeviceTAP, "tap0", ns.Name),
 	}}

@@ -164,7 +164,7 @@ func (o *output) sortRecords() {
 func (o *output) findOwners() {
 	m := o.run.config.Model
 	for i := range m.Ports {
-		p := &m.Ports[i]
+		p := m.Ports[i]
 		e := export.Endpoint{Namespace: p.Namespace, PodName: strings.TrimPrefix(p.Name, p.Namespace+"/")}
 		for _, k := range slices.Sorted(maps.Keys(p.Labels)) {
 			e.Labels = append(e.Labels, k+"="+p.Labels[k])

@@ -135,7 +135,7 @@ func (r *run) checkPorts() error {
 	var errs []error
 	split := slices.ContainsFunc(r.config.Inputs, func(in Input) bool { return in.Port == AnyPort })
 	for i := range r.config.Model.Ports {
-		p := &r.config.Model.Ports[i]
+		p := r.config.Model.Ports[i]
 		names[p.Name] = true
 		file := FileName(p.Name)
 		if other, taken := files[file]; taken && r.config.Out != "" {
