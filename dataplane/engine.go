@@ -14,7 +14,7 @@ import (
 // Config makes an Engine. All fields are required.
 type Config struct {
 	Workers   int // 1 to MaxWorkers
-	Ports     int // largest port number
+	Ports     int // ports that there is room for at the start; a snapshot with more makes room
 	Arena     *packet.Arena
 	Table     *flowtable.Table // made for as many workers
 	Fragments *flowtable.Fragments
@@ -43,8 +43,8 @@ func New(c Config) (*Engine, error) {
 	if c.Workers < 1 || c.Workers > MaxWorkers {
 		faults = append(faults, fmt.Errorf("workers: %d is not between 1 and %d", c.Workers, MaxWorkers))
 	}
-	if c.Ports < 1 || c.Ports > 1<<16-1 {
-		faults = append(faults, fmt.Errorf("ports: %d is not between 1 and 65535", c.Ports))
+	if c.Ports < 1 || c.Ports > MaxPort {
+		faults = append(faults, fmt.Errorf("ports: %d is not between 1 and %d", c.Ports, MaxPort))
 	}
 	if c.Arena == nil || c.Table == nil || c.Fragments == nil || c.Hops == nil {
 		faults = append(faults, errors.New("arena, table, fragments and hops are required"))
@@ -59,10 +59,10 @@ func New(c Config) (*Engine, error) {
 		w := &Worker{
 			id: i, engine: e, arena: c.Arena, cache: c.Arena.NewCache(),
 			table: c.Table, flows: c.Table.Worker(i), frags: c.Fragments, hops: c.Hops,
-			counters: make([]counters, c.Ports+1), tx: make([]txQueue, c.Ports+1),
-			dirty: make([]uint16, 0, c.Ports+1), again: make([]packet.Index, 0, 4*VectorSize),
+			again: make([]packet.Index, 0, 4*VectorSize),
 			snap: empty, quiet: c.Table.ShortestTimeout(),
 		}
+		w.makeRoom(c.Ports + 1)
 		e.workers = append(e.workers, w)
 	}
 	return e, nil
@@ -92,8 +92,8 @@ func (e *Engine) Publish(s *Snapshot) error {
 	if old := e.snap.Load().Epoch; s.Epoch <= old {
 		return fmt.Errorf("publish epoch %d: epoch %d is in force", s.Epoch, old)
 	}
-	if len(s.Ports) > e.config.Ports+1 {
-		return fmt.Errorf("publish epoch %d: port number %d is beyond %d", s.Epoch, len(s.Ports)-1, e.config.Ports)
+	if len(s.Ports) > MaxPort+1 {
+		return fmt.Errorf("publish epoch %d: port number %d is beyond %d", s.Epoch, len(s.Ports)-1, MaxPort)
 	}
 	for number, p := range s.Ports {
 		if p != nil && int(p.Number) != number {
@@ -105,9 +105,26 @@ func (e *Engine) Publish(s *Snapshot) error {
 	return nil
 }
 
+// MaxPort is the largest port number.
+const MaxPort = 1<<16 - 1
+
+// makeRoom gives the worker counters and transmit queues for n ports. Nothing is
+// queued: adopt comes between turns.
+func (w *Worker) makeRoom(n int) {
+	larger := make([]counters, n)
+	copy(larger, w.counters) // this worker alone writes them
+	w.counters = larger
+	w.counted.Store(&larger)
+	w.tx = make([]txQueue, n)
+	w.dirty = make([]uint16, 0, n)
+}
+
 // adopt makes the worker use a snapshot: the queues to poll follow from it.
 func (w *Worker) adopt(s *Snapshot) {
 	w.snap = s
+	if len(s.Ports) > len(w.counters) {
+		w.makeRoom(min(max(len(s.Ports), 2*len(w.counters)), MaxPort+1))
+	}
 	every := s.RefreshNs
 	if every <= 0 {
 		every = DefaultRefreshNs
@@ -133,7 +150,9 @@ func (e *Engine) PortCounters(number uint16) (c Counters) {
 	c = e.sum(number)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	c.subtract(&e.base[number])
+	if int(number) < len(e.base) {
+		c.subtract(&e.base[number])
+	}
 	return c
 }
 
@@ -142,21 +161,30 @@ func (e *Engine) ResetCounters(number uint16) {
 	c := e.sum(number)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if n := int(number) + 1; n > len(e.base) {
+		e.base = append(e.base, make([]Counters, n-len(e.base))...)
+	}
 	e.base[number] = c
 }
 
 func (e *Engine) sum(number uint16) (c Counters) {
 	for _, w := range e.workers {
-		c.add(&w.counters[number])
+		if of := *w.counted.Load(); int(number) < len(of) {
+			c.add(&of[number])
+		}
 	}
 	return c
 }
 
 // Ledger returns the books over all ports that ever were.
 func (e *Engine) Ledger() (l Ledger) {
-	for n := range e.config.Ports + 1 {
-		c := e.sum(uint16(n))
-		l.Add(c.Ledger())
+	for _, w := range e.workers {
+		of := *w.counted.Load()
+		for n := range of {
+			var c Counters
+			c.add(&of[n])
+			l.Add(c.Ledger())
+		}
 	}
 	return l
 }

@@ -299,11 +299,33 @@ func TestPortsComeAndGo(t *testing.T) {
 	require.Len(t, r.sent(2), 3, "it is back, also for what waited at it")
 }
 
+// A snapshot may have more ports than there was room for: counts go on, and new ports
+// start from zero.
+func TestPortsMakeRoom(t *testing.T) {
+	r := newRig(t, rigConfig{ports: memPorts(3), debug: true})
+	decider := toPort2(r, 0)
+	r.publish(decider, nil)
+	r.send(1, udpText)
+	require.Zero(t, r.engine.PortCounters(1000), "a port that there is no room for yet")
+	r.engine.ResetCounters(1000)
+	r.publish(decider, func(s *dataplane.Snapshot) {
+		s.Ports = append(s.Ports, make([]*dataplane.PortConfig, 1000-len(s.Ports)+1)...)
+		last := *s.Ports[2]
+		last.Number, last.Name, last.Port = 1000, "last", mem.New(mem.Config{})
+		s.Ports[1000] = &last
+	})
+	r.send(1, udpText)
+	require.EqualValues(t, 2, r.engine.PortCounters(1).RxPackets)
+	require.EqualValues(t, 2, r.engine.PortCounters(2).TxPackets)
+	require.Zero(t, r.engine.PortCounters(1000))
+	require.EqualValues(t, 2, r.engine.Ledger().Transmitted)
+}
+
 func TestPublishRefuses(t *testing.T) {
 	r := newRig(t, rigConfig{ports: memPorts(1)})
 	r.publish(toPort2(r, 0), nil)
 	require.ErrorContains(t, r.engine.Publish(&dataplane.Snapshot{Epoch: 1}), "epoch 1 is in force")
-	require.ErrorContains(t, r.engine.Publish(&dataplane.Snapshot{Epoch: 2, Ports: make([]*dataplane.PortConfig, 100)}), "beyond 64")
+	require.ErrorContains(t, r.engine.Publish(&dataplane.Snapshot{Epoch: 2, Ports: make([]*dataplane.PortConfig, dataplane.MaxPort+2)}), "beyond 65535")
 	require.ErrorContains(t, r.engine.Publish(&dataplane.Snapshot{Epoch: 2, Ports: []*dataplane.PortConfig{nil, {Number: 3, Name: "x"}}}), "number 3 in place 1")
 	_, err := dataplane.New(dataplane.Config{Workers: 257})
 	require.ErrorContains(t, err, "workers: 257")

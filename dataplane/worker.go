@@ -27,7 +27,7 @@ type Worker struct {
 	refreshShift uint // the flows' clock ticks every 1<<refreshShift ns
 
 	queues   []queue
-	counters []counters // by port number
+	counters []counters // by port number; others read by counted
 	tx       []txQueue  // by port number
 	dirty    []uint16   // ports with frames in tx
 	again    []packet.Index
@@ -38,10 +38,11 @@ type Worker struct {
 	decision Decision
 	vector   Vector
 
-	seen  atomic.Uint32          // epoch of the snapshot in use
-	wake  atomic.Pointer[poller] // of the running loop; nil when it does not run
-	stats workerStats
-	crash crashes
+	seen    atomic.Uint32 // epoch of the snapshot in use
+	counted atomic.Pointer[[]counters]
+	wake    atomic.Pointer[poller] // of the running loop; nil when it does not run
+	stats   workerStats
+	crash   crashes
 }
 
 // queue is a receive queue this worker polls.

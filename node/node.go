@@ -105,16 +105,15 @@ func New(o Options, m *control.Model) (n *Node, err error) {
 	if err != nil {
 		return n, err
 	}
-	ports := max(maxPortNumber(m), minPorts)
 	hops := dataplane.NewHopTable(limits.MACTable + limits.Neighbors + spareHops)
 	n.engine, err = dataplane.New(dataplane.Config{
-		Workers: workers, Ports: ports, Arena: n.arena, Table: n.table, Fragments: n.frags, Hops: hops,
+		Workers: workers, Ports: max(maxPortNumber(m), minPorts), Arena: n.arena, Table: n.table, Fragments: n.frags, Hops: hops,
 	})
 	if err != nil {
 		return n, err
 	}
 	n.routes, err = route.NewState(route.StateConfig{
-		Hops: hops, Ports: ports, MACs: limits.MACTable, Neighbors: limits.Neighbors, Seed: o.Seed,
+		Hops: hops, Ports: dataplane.MaxPort, MACs: limits.MACTable, Neighbors: limits.Neighbors, Seed: o.Seed,
 		ICMPErrorsPerSecond: uint32(limits.ICMPErrorsPerSecond),
 	})
 	if err != nil {
@@ -125,7 +124,7 @@ func New(o Options, m *control.Model) (n *Node, err error) {
 }
 
 const (
-	// minPorts is room for ports that are added later.
+	// minPorts is how many ports a node has room for at once; more make room.
 	minPorts = 1024
 
 	// spareHops is room for what is neither learned nor a neighbour: bound addresses.

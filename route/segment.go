@@ -242,7 +242,11 @@ const (
 
 // compilePorts makes memberships, bindings and flood lists.
 func (f *Forwarder) compilePorts(c *Config) error {
-	f.ports = make([]portRules, f.state.config.Ports+1)
+	highest := 0
+	for i := range c.Ports {
+		highest = max(highest, int(c.Ports[i].Number))
+	}
+	f.ports = make([]portRules, min(highest, f.state.config.Ports)+1)
 	f.members = make(map[memberKey]member, len(c.Ports))
 	f.stations = make(map[stationKey]station, len(c.Ports))
 	f.hosts = make(map[hostKey]host, len(c.Ports))
@@ -257,7 +261,7 @@ func (f *Forwarder) compilePorts(c *Config) error {
 		p := &c.Ports[i]
 		switch {
 		case p.Number == 0 || int(p.Number) >= len(f.ports):
-			faults = append(faults, fmt.Errorf("port %s: number %d is not between 1 and %d", p.Name, p.Number, len(f.ports)-1))
+			faults = append(faults, fmt.Errorf("port %s: number %d is not between 1 and %d", p.Name, p.Number, f.state.config.Ports))
 			continue
 		case names[p.Number] != "":
 			faults = append(faults, fmt.Errorf("port %s: number %d is that of port %s", p.Name, p.Number, names[p.Number]))
