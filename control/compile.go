@@ -40,6 +40,7 @@ type Input struct {
 func Compile(in Input) (*Model, Faults) {
 	c := newCompiler(in)
 	c.faults = duplicates(c.objects)
+	c.m.NotImplemented = notImplemented(c.objects)
 	c.compileNode()
 	c.compilePools()
 	c.collect()

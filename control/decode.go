@@ -168,24 +168,40 @@ func (d *decoder) object(doc *document, n *yaml.Node, budget int) {
 	case isUseless:
 		return
 	}
-	value := w.value(n, field{typ: k.typ})
+	value := w.value(n, field{typ: k.Type})
 	ns, name := w.identity(n, k, h)
 	w.source.sort()
 	if len(w.faults) > 0 || verdict == isChecked {
 		return
 	}
-	o := &Object{APIVersion: k.apiVersion, Kind: k.name, Namespace: ns, Name: name, source: w.source}
-	o.Value = reflect.New(k.typ).Interface()
-	data, err := json.Marshal(value)
-	if err == nil {
-		err = json.Unmarshal(data, o.Value)
-	}
+	o, err := newObject(k, value)
 	if err != nil {
 		w.fault(n, "can't be decoded: "+err.Error(), "")
 		return
 	}
+	o.Namespace, o.Name, o.source = ns, name, w.source
 	o.Meta().Namespace = ns
 	d.objects = append(d.objects, o)
+}
+
+// newObject makes an object of a kind from what the walker has checked.
+func newObject(k kind, value any) (*Object, error) {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	o := &Object{APIVersion: k.APIVersion, Kind: k.Kind, Value: reflect.New(k.Type).Interface()}
+	if err := json.Unmarshal(data, o.Value); err != nil {
+		return nil, err
+	}
+	if k.importing != nil {
+		if o.Value, err = k.importing(o.Value); err != nil {
+			return nil, err
+		}
+		o.APIVersion = kindsNamed(k.Kind)[0].APIVersion
+		o.Warnings = []string{k.APIVersion + " is an old version of " + k.Kind + ": it is kept as " + o.APIVersion}
+	}
+	return o, nil
 }
 
 // clamp keeps faults within the file: YAML takes more characters for line

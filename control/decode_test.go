@@ -97,7 +97,7 @@ func TestSkipUnknown(t *testing.T) {
 	text := `
 {apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {what: ever}}
 ---
-{apiVersion: v1, kind: Service, metadata: {name: a}}
+{apiVersion: sluice.dev/v1, kind: VirtualServer, metadata: {name: a}}
 ---
 {apiVersion: metallb.io/v1beta1, kind: IPPool, metadata: {name: a}}
 ---

@@ -74,18 +74,9 @@ var fieldNames = sync.OnceValue(func() map[string]bool {
 		}
 	}
 	for _, k := range kinds {
-		if k.typ != nil {
-			visit(k.typ)
+		if k.Type != nil {
+			visit(k.Type)
 		}
-	}
-	// Fields of the kinds that are known by name only, so that a pasted Service
-	// or Ingress gets the same help.
-	for _, n := range []string{
-		"type", "port", "ports", "targetPort", "protocol", "selector", "clusterIP", "loadBalancerIP", "rules", "host",
-		"http", "paths", "path", "pathType", "backend", "service", "serviceName", "servicePort", "ingressClassName",
-		"podSelector", "namespaceSelector", "policyTypes", "ingress", "egress", "from", "to", "ipBlock", "cidr", "except",
-	} {
-		names[n] = true
 	}
 	return names
 })

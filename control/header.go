@@ -112,8 +112,8 @@ func (w *walker) kindOf(n *yaml.Node, h header, opt Options) (kind, verdict) {
 	versions := make([]string, len(named))
 	k := named[0]
 	for i, candidate := range named {
-		versions[i] = candidate.apiVersion
-		if candidate.apiVersion == version {
+		versions[i] = candidate.APIVersion
+		if candidate.APIVersion == version {
 			k = candidate
 		}
 	}
@@ -125,7 +125,7 @@ func (w *walker) kindOf(n *yaml.Node, h header, opt Options) (kind, verdict) {
 		w.fault(h.apiVersion, "the kind "+name+" has no apiVersion "+cleanKey(version), "write "+strings.Join(versions, " or "))
 		result = isChecked
 	}
-	if k.typ == nil {
+	if k.Type == nil {
 		if !opt.SkipUnknown {
 			w.fault(h.kind, "the kind "+name+" is not supported by this version", "")
 		}
@@ -142,22 +142,22 @@ func (w *walker) identity(n *yaml.Node, k kind, h header) (ns, name string) {
 		if m := child(n, "metadata"); m == nil || isNull(m) || m.Kind == yaml.MappingNode {
 			w.fault(n, "metadata.name is missing", "")
 		}
-	case strings.Contains(h.name.Value, "/") && k.scope != clusterScope:
+	case strings.Contains(h.name.Value, "/") && k.Scope != ClusterScope:
 		w.fault(h.name, "metadata.name: a name can't contain /", "what stands before it goes to metadata.namespace")
 	case len(validation.IsDNS1123Subdomain(h.name.Value)) > 0:
 		w.fault(h.name, "metadata.name: "+clip(h.name.Value)+" is not a name", nameForm)
-	case k.name == "Namespace" && len(validation.IsDNS1123Label(h.name.Value)) > 0:
+	case k.Kind == "Namespace" && len(validation.IsDNS1123Label(h.name.Value)) > 0:
 		w.fault(h.name, "metadata.name: "+clip(h.name.Value)+" is not a namespace's name", namespaceForm)
 	default:
 		name = h.name.Value
 	}
 	switch {
 	case h.namespace == nil || h.namespace.Value == "":
-		if k.scope == defaultScope {
+		if k.Scope == DefaultScope {
 			ns = "default"
 		}
-	case k.scope == clusterScope:
-		w.fault(h.namespace, "metadata.namespace: the kind "+k.name+" has no namespaces", "leave it out")
+	case k.Scope == ClusterScope:
+		w.fault(h.namespace, "metadata.namespace: the kind "+k.Kind+" has no namespaces", "leave it out")
 	case len(validation.IsDNS1123Label(h.namespace.Value)) > 0:
 		w.fault(h.namespace, "metadata.namespace: "+clip(h.namespace.Value)+" is not a namespace's name", namespaceForm)
 	default:

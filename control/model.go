@@ -29,6 +29,10 @@ type Model struct {
 	Pools      []Pool      `json:"pools"`      // of usage vips and snat, sorted by name
 	Blocks     []Block     `json:"blocks"`     // IPPools of usage segments, sorted by name
 
+	// NotImplemented are the objects that this version does not put into effect,
+	// sorted (see NotImplemented); packets don't tell, so they are not in Digest.
+	NotImplemented []Key `json:"-"`
+
 	// Allocations are what this model chose by itself; given to the next
 	// Compile, they stay as they are.
 	Allocations Allocations `json:"allocations"`

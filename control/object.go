@@ -6,10 +6,7 @@ import (
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/sluice-net/sluice/api"
 )
 
 // Object is one decoded and checked object. Objects come from Decode, Load and
@@ -23,6 +20,9 @@ type Object struct {
 
 	// Value is a pointer to the kind's Go type: *api.Port, *corev1.Pod, …
 	Value any
+
+	// Warnings are what the user should know although nothing is wrong.
+	Warnings []string
 
 	source source
 }
@@ -52,23 +52,7 @@ func (o *Object) Position(path string) (file string, line, column int) {
 
 // Meta returns the object's metadata.
 func (o *Object) Meta() *metav1.ObjectMeta {
-	switch v := o.Value.(type) {
-	case *api.NodeConfig:
-		return &v.ObjectMeta
-	case *api.Segment:
-		return &v.ObjectMeta
-	case *api.Port:
-		return &v.ObjectMeta
-	case *api.Router:
-		return &v.ObjectMeta
-	case *api.IPPool:
-		return &v.ObjectMeta
-	case *corev1.Namespace:
-		return &v.ObjectMeta
-	case *corev1.Pod:
-		return &v.ObjectMeta
-	}
-	panic("control: object of no known kind")
+	return o.Value.(metav1.ObjectMetaAccessor).GetObjectMeta().(*metav1.ObjectMeta)
 }
 
 // at makes a fault of the field at path.
