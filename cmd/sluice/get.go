@@ -2,13 +2,11 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -36,9 +34,10 @@ type resource struct {
 
 // getOptions are the flags of get.
 type getOptions struct {
-	api, output string
-	address     string
-	filter      api.Filter
+	conn    connection
+	output  string
+	address string
+	filter  api.Filter
 }
 
 func newGet() *cobra.Command {
@@ -64,7 +63,7 @@ func newGet() *cobra.Command {
 		ValidArgsFunction: o.complete,
 	}
 	f := cmd.Flags()
-	addAPIFlag(cmd, &o.api)
+	o.conn.addFlags(cmd)
 	f.StringVarP(&o.output, "output", "o", formTable, "table, wide, json or yaml")
 	f.StringVar(&o.filter.Segment, "segment", "", "only what is of this segment")
 	f.StringVar(&o.filter.Router, "router", "", "only what is of this router")
@@ -76,11 +75,6 @@ func newGet() *cobra.Command {
 	f.IntVar(&o.filter.Limit, "limit", 0, "so many at most; 0 is all")
 	completeWords(cmd, "output", formTable, formWide, formJSON, formYAML)
 	return cmd
-}
-
-// addAPIFlag adds the flag that says where the daemon is.
-func addAPIFlag(cmd *cobra.Command, address *string) {
-	cmd.Flags().StringVar(address, "api", cmp.Or(os.Getenv("SLUICE_API"), api.DefaultAPI), "where the daemon answers: unix:PATH; default also by SLUICE_API")
 }
 
 func completeWords(cmd *cobra.Command, flag string, words ...string) {
@@ -134,9 +128,9 @@ func (o *getOptions) run(ctx context.Context, out, errOut io.Writer, kindName st
 			return withStatus(exitUsage, fmt.Errorf("--address %s: %w", o.address, err))
 		}
 	}
-	c, err := client.New(o.api)
+	c, err := o.conn.dial()
 	if err != nil {
-		return withStatus(exitUsage, err)
+		return err
 	}
 	defer c.Close()
 	if kindName == "status" || kindName == "config" {
@@ -190,17 +184,6 @@ func kindNames(short bool) (names []string) {
 		}
 	}
 	return append(names, "status", "config")
-}
-
-// askFailure gives an error of asking a daemon its status.
-func askFailure(err error) error {
-	switch {
-	case errors.Is(err, api.ErrInvalid):
-		return withStatus(exitUsage, err)
-	case errors.Is(err, context.Canceled):
-		return withStatus(exitInterrupted, err)
-	}
-	return withStatus(exitFailure, err)
 }
 
 // printItems passes on what the daemon says, also fields that this program does not
@@ -290,7 +273,7 @@ func (o *getOptions) complete(cmd *cobra.Command, args []string, toComplete stri
 		return kindNames(false), cobra.ShellCompDirectiveNoFileComp
 	}
 	kind, found := api.ViewKindNamed(args[0])
-	c, err := client.New(o.api)
+	c, err := o.conn.dial()
 	if !found || err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -43,23 +42,14 @@ off by it can't confirm, and so gets the machine back.`,
 
 // newAsk makes a command that asks a daemon something.
 func newAsk(use, short string, ask func(ctx context.Context, c *client.Client, w io.Writer) error) *cobra.Command {
-	var address string
+	var conn connection
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := client.New(address)
-			if err != nil {
-				return withStatus(exitUsage, err)
-			}
-			defer c.Close()
-			err = ask(cmd.Context(), c, cmd.OutOrStdout())
-			if errors.Is(err, context.Canceled) {
-				return withStatus(exitInterrupted, err)
-			}
-			return withStatus(exitFailure, err)
+			return conn.ask(func(c *client.Client) error { return ask(cmd.Context(), c, cmd.OutOrStdout()) })
 		},
 	}
-	addAPIFlag(cmd, &address)
+	conn.addFlags(cmd)
 	return cmd
 }
 

@@ -24,10 +24,11 @@ import (
 
 // topOptions are the flags of top.
 type topOptions struct {
-	api, output, order string
-	interval           time.Duration
-	times              int
-	once               bool
+	conn          connection
+	output, order string
+	interval      time.Duration
+	times         int
+	once          bool
 }
 
 func newTop() *cobra.Command {
@@ -51,7 +52,7 @@ printed below the one before.`,
 		},
 	}
 	f := cmd.Flags()
-	addAPIFlag(cmd, &o.api)
+	o.conn.addFlags(cmd)
 	f.DurationVar(&o.interval, "interval", time.Second, "time between two looks, at least 100ms")
 	f.IntVarP(&o.times, "times", "n", 0, "how often to print; 0: until interrupted")
 	f.BoolVar(&o.once, "once", false, "print once: -n 1")
@@ -80,16 +81,13 @@ func (o *topOptions) run(ctx context.Context, out io.Writer) error {
 	if err := o.validate(); err != nil {
 		return withStatus(exitUsage, err)
 	}
-	c, err := client.New(o.api)
-	if err != nil {
-		return withStatus(exitUsage, err)
-	}
-	defer c.Close()
-	err = o.watch(ctx, c, out)
-	if errors.Is(err, context.Canceled) && o.times == 0 {
-		return nil // how it is meant to end
-	}
-	return askFailure(err)
+	return o.conn.ask(func(c *client.Client) error {
+		err := o.watch(ctx, c, out)
+		if errors.Is(err, context.Canceled) && o.times == 0 {
+			return nil // how it is meant to end
+		}
+		return err
+	})
 }
 
 func (o *topOptions) watch(ctx context.Context, c *client.Client, out io.Writer) error {
