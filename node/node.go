@@ -32,6 +32,10 @@ type Options struct {
 	// Recheck tries again; otherwise the model is refused.
 	Tolerant bool
 
+	// AllowIdle: objects that this version does not put into effect (Model.NotImplemented)
+	// are no error. Whoever shows the configuration has to say so of each.
+	AllowIdle bool
+
 	Seed    uint64 // of hashes
 	Buffers int    // frames in flight; default 16384
 	Supers  int    // super-frames in flight; default 256
@@ -165,7 +169,11 @@ func (n *Node) Routes() *route.State { return n.routes }
 
 // unsupported refuses a model for a node with options o.
 func unsupported(m *control.Model, o *Options) error {
-	return errors.Join(Unsupported(m), unopenable(m, o.Devices))
+	var idle error
+	if !o.AllowIdle {
+		idle = notImplemented(m)
+	}
+	return errors.Join(Unsupported(m), idle, unopenable(m, o.Devices))
 }
 
 // Start runs the workers, each on a thread of its own and on the CPU that the
@@ -190,14 +198,27 @@ func (n *Node) Start(idle dataplane.Idle, nice int) error {
 func (n *Node) Apply(m *control.Model) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	err := errors.Join(unsupported(m, &n.options), unchangeable(&n.settings, &m.Node, n.options.Workers == 0))
-	if err != nil {
+	if err := n.Check(m); err != nil {
 		return err
 	}
 	if err := n.detachChanged(m); err != nil {
 		return err
 	}
 	return n.apply(m, n.openPorts)
+}
+
+// Renumber says that a model is in force that treats packets as the one in force
+// does: they have one Digest. Flows are not decided anew.
+func (n *Node) Renumber(m *control.Model) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.model = m
+	n.shown.Store(newShown(m, n.ports))
+}
+
+// Check returns the error that Apply would have because of the model alone.
+func (n *Node) Check(m *control.Model) error {
+	return errors.Join(unsupported(m, &n.options), unchangeable(&n.settings, &m.Node, n.options.Workers == 0))
 }
 
 // apply puts a model in force with the ports that open returns.

@@ -15,7 +15,7 @@ import (
 
 // openPort is a port with its device.
 type openPort struct {
-	config control.Port
+	config *control.Port
 	device dataplane.Port
 	caps   dataplane.Caps // as published
 
@@ -82,7 +82,7 @@ func (p *openPort) trouble() error {
 
 // open makes an openPort of a device that was opened just now.
 func open(config *control.Port, device dataplane.Port) *openPort {
-	p := &openPort{config: *config, device: device, caps: device.Caps()}
+	p := &openPort{config: config, device: device, caps: device.Caps()}
 	if ns := config.Device.NetNS; ns != "" {
 		p.namespace, _ = netdev.NamespaceID(ns) // 0 where it is not known: then it is not compared
 	}
@@ -104,7 +104,11 @@ func (n *Node) openPorts(m *control.Model) (map[string]*openPort, error) {
 	for i := range m.Ports {
 		config := m.Ports[i]
 		old := n.ports[config.Name]
-		if old != nil && (!sameDevice(&old.config, config) || old.trouble() != nil) {
+		if old != nil && old.config == config {
+			opened[config.Name] = old // Recheck looks after its device
+			continue
+		}
+		if old != nil && (!sameDevice(old.config, config) || old.trouble() != nil) {
 			old = nil
 		}
 		if old == nil {
@@ -136,7 +140,7 @@ func (n *Node) openPort(config *control.Port, old *openPort) (*openPort, error) 
 			return nil, fmt.Errorf("device %s is open for port %s with other settings: remove that first, and add this in the next revision",
 				config.Device.Name, old.config.Name)
 		}
-		return &openPort{*config, old.device, old.device.Caps(), old.namespace}, nil
+		return &openPort{config, old.device, old.device.Caps(), old.namespace}, nil
 	}
 	device, err := n.options.Open(n.arena, config)
 	switch {

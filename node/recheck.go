@@ -50,9 +50,9 @@ func (n *Node) Recheck() ([]DeviceChange, error) {
 			}
 			continue
 		}
-		fresh, err := n.openPort(&p.config, nil)
+		fresh, err := n.openPort(p.config, nil)
 		if err != nil {
-			fresh = open(&p.config, absent{err})
+			fresh = open(p.config, absent{err})
 		}
 		change := fresh.describe()
 		if change.Err != nil && !asked && alike(gone.why, change.Err) {
@@ -86,7 +86,7 @@ func (n *Node) detachLost() (caps map[string]dataplane.Caps, err error) {
 		}
 		caps[name] = p.device.Caps() // first: some drivers find out by it that there is no device any more
 		if err := p.trouble(); err != nil {
-			ports[name] = open(&p.config, absent{err})
+			ports[name] = open(p.config, absent{err})
 			lost = true
 		}
 	}
@@ -142,7 +142,7 @@ func (n *Node) detachChanged(m *control.Model) error {
 	found := false
 	for name, p := range ports {
 		if d := wanted[keyOf(&p.config.Device)]; d != nil && *d != p.config.Device {
-			ports[name] = open(&p.config, absent{errReplaced})
+			ports[name] = open(p.config, absent{errReplaced})
 			found = true
 		}
 	}

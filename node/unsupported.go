@@ -37,6 +37,16 @@ func Unsupported(m *control.Model) error {
 	return errors.Join(faults...)
 }
 
+// notImplemented refuses objects that this version accepts and does not put into effect: who
+// relied on them would be wrong.
+func notImplemented(m *control.Model) error {
+	var faults []error
+	for _, k := range m.NotImplemented {
+		faults = append(faults, fmt.Errorf("%s is %w: %s; leave it out", k, ErrUnsupported, control.NotImplemented(k.Kind)))
+	}
+	return errors.Join(faults...)
+}
+
 // unopenable refuses ports with devices of types that Open can't make; known
 // nil is all types.
 func unopenable(m *control.Model, known []api.DeviceType) error {

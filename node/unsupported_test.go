@@ -105,6 +105,22 @@ func TestUnsupportedSettings(t *testing.T) {
 	}
 }
 
+// Objects that are accepted and do nothing are refused, unless whoever runs the node tells of them.
+func TestObjectsThatAreNotPutIntoEffect(t *testing.T) {
+	m := modelOf(t, "", "")
+	m.NotImplemented = []control.Key{{Kind: "NetworkPolicy", Namespace: "web", Name: "deny"}, {Kind: "Service", Namespace: "web", Name: "front"}}
+	_, err := node.New(options(), m)
+	requireUnsupported(t, err, []string{
+		"NetworkPolicy web/deny is not supported by this version: this version has no firewall: nothing is blocked; leave it out",
+		"Service web/front is not supported",
+	})
+	o := options()
+	o.AllowIdle = true
+	n, err := node.New(o, m)
+	require.NoError(t, err)
+	require.NoError(t, n.Close())
+}
+
 // requireUnsupported requires an error that has a line for each of want.
 func requireUnsupported(t *testing.T, err error, want []string) {
 	t.Helper()
@@ -187,6 +203,7 @@ func TestStartPinsWorkers(t *testing.T) {
 
 // described are the fields of a model that need no code in node, and why.
 var described = map[string]string{
+	"Key.Namespace": "part of what String prints", "Key.Name": "likewise",
 	"Model.Digest":                "for those who compare nodes",
 	"Model.Namespaces":            "labels for the firewall's groups; ports have their segments by themselves",
 	"Model.Pools":                 "stocks of addresses; nothing takes from them until there are services",

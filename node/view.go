@@ -38,8 +38,13 @@ type viewed struct {
 // shown is what views read of what is in force. It is immutable, but for what the
 // devices say.
 type shown struct {
-	model  *control.Model
-	ports  map[string]*openPort
+	model *control.Model
+	ports map[string]*openPort
+	names func() *names // made when they are first asked for: most models are never looked at
+}
+
+// names are those of what workers know by numbers.
+type names struct {
 	byPort map[uint16]string     // names of ports by their numbers
 	places map[packet.Zone]place // what a zone is
 	owners map[station]string    // ports by their addresses
@@ -66,30 +71,36 @@ type station struct {
 	ip   netip.Addr
 }
 
-// newShown makes the names of a model.
 func newShown(m *control.Model, ports map[string]*openPort) *shown {
-	s := &shown{
-		model: m, ports: ports, byPort: make(map[uint16]string, len(m.Ports)),
+	s := &shown{model: m, ports: ports}
+	s.names = sync.OnceValue(s.makeNames)
+	return s
+}
+
+func (s *shown) makeNames() *names {
+	m := s.model
+	n := &names{
+		byPort: make(map[uint16]string, len(m.Ports)),
 		places: make(map[packet.Zone]place, len(m.Segments)), owners: make(map[station]string, len(m.Ports)),
 	}
 	for i := range m.Segments {
-		s.places[packet.Zone(m.Segments[i].Zone)] = place{segment: m.Segments[i].Name, router: s.routerName(m.Segments[i].Router)}
+		n.places[packet.Zone(m.Segments[i].Zone)] = place{segment: m.Segments[i].Name, router: s.routerName(m.Segments[i].Router)}
 	}
 	for i := range m.Routers {
 		for _, u := range m.Routers[i].Uplinks {
-			s.places[packet.Zone(u.Zone)] = place{uplink: m.Ports[u.Port].Name, router: m.Routers[i].Name}
+			n.places[packet.Zone(u.Zone)] = place{uplink: m.Ports[u.Port].Name, router: m.Routers[i].Name}
 		}
 	}
 	for i := range m.Ports {
 		p := m.Ports[i]
-		s.byPort[p.Number] = p.Name
+		n.byPort[p.Number] = p.Name
 		for _, a := range p.Addresses {
 			if p.Segment >= 0 && a.IP.IsValid() {
-				s.owners[station{packet.Zone(m.Segments[p.Segment].Zone), a.IP}] = p.Name
+				n.owners[station{packet.Zone(m.Segments[p.Segment].Zone), a.IP}] = p.Name
 			}
 		}
 	}
-	return s
+	return n
 }
 
 // routerName returns the name of a router by its index; empty for -1.
@@ -111,7 +122,7 @@ func (s *shown) segmentName(segment int) string {
 // portName returns the name of a port by its number. One that is not in the model any
 // more goes by its number.
 func (s *shown) portName(number uint16) string {
-	if name, found := s.byPort[number]; found || number == 0 {
+	if name, found := s.names().byPort[number]; found || number == 0 {
 		return name
 	}
 	return "#" + strconv.Itoa(int(number))

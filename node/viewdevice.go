@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/dataplane"
 )
 
 // Why a port is not UP.
@@ -28,19 +29,23 @@ func showDevice(v *api.PortView, p *control.Port, open *openPort) {
 	if m, ok := open.device.(interface{ Mode() string }); ok {
 		d.Mode = m.Mode()
 	}
-	err := deviceError(open.device)
-	switch {
-	case err != nil:
-		d.Up, d.Error = false, err.Error()
-		v.State, v.Reason, v.Message = api.PortAbsent, reasonDevice, d.Error
-		if p.Device.Type == "" {
-			v.Reason = reasonNoDevice
-		}
-	case !caps.Up:
-		v.State, v.Reason, v.Message = api.PortDown, reasonLink, "the link is down: set the device and its peer up (ip link set DEV up)"
-	default:
-		v.State = api.PortUp
+	if v.State, v.Reason, v.Message = stateOf(p, open.device, caps); v.State == api.PortAbsent {
+		d.Up, d.Error = false, v.Message
 	}
+}
+
+// stateOf says how it is with a port whose device has these caps.
+func stateOf(p *control.Port, device dataplane.Port, caps dataplane.Caps) (state api.PortState, reason, message string) {
+	err := deviceError(device)
+	switch {
+	case err != nil && p.Device.Type == "":
+		return api.PortAbsent, reasonNoDevice, err.Error()
+	case err != nil:
+		return api.PortAbsent, reasonDevice, err.Error()
+	case !caps.Up:
+		return api.PortDown, reasonLink, "the link is down: set the device and its peer up (ip link set DEV up)"
+	}
+	return api.PortUp, "", ""
 }
 
 // lostByKernel is the field in which drivers count what the kernel lost before they saw it.

@@ -93,7 +93,7 @@ func (n *Node) MACViews(f *api.Filter) (iter.Seq[api.MACView], error) {
 		}
 		for m := range n.learnedMACs() {
 			v := api.MACView{
-				Segment: s.places[m.Zone].name(), MAC: api.MAC(m.MAC), Port: s.portName(m.Port), Type: api.MACLearned,
+				Segment: s.names().places[m.Zone].name(), MAC: api.MAC(m.MAC), Port: s.portName(m.Port), Type: api.MACLearned,
 				Age: since(m.UsedNs), Held: m.Held, Moves: m.Moves,
 			}
 			if keep(&v) && !yield(v) {
@@ -159,7 +159,7 @@ func (n *Node) NeighborViews(f *api.Filter) (iter.Seq[api.NeighborView], error) 
 			}
 		}
 		for x := range n.learnedNeighbors() {
-			at := s.places[x.Zone]
+			at := s.names().places[x.Zone]
 			v := api.NeighborView{
 				Router: at.router, IP: x.IP.Netip(), MAC: api.MAC(x.MAC), State: api.NeighborState(strings.ToUpper(x.State)),
 				Out: at.name(), Port: s.portName(x.Port), Age: since(x.ConfirmedNs), Queue: x.Waiting,
@@ -187,7 +187,7 @@ func (s *shown) boundNeighbors() iter.Seq[api.NeighborView] {
 		for i := range s.model.Ports {
 			p := s.model.Ports[i]
 			for _, of := range p.Memberships {
-				at := s.places[packet.Zone(s.model.Segments[of.Segment].Zone)]
+				at := s.names().places[packet.Zone(s.model.Segments[of.Segment].Zone)]
 				if at.router == "" {
 					continue
 				}

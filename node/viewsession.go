@@ -95,7 +95,7 @@ func (x *sessionFilter) match(l *flowtable.Listed) bool {
 		!f.MatchAddress(reply.Src.Netip()) && !f.MatchAddress(reply.Dst.Netip()) {
 		return false
 	}
-	if f.Segment != "" && x.shown.places[original.Zone()].segment != f.Segment && x.shown.places[reply.Zone()].segment != f.Segment {
+	if f.Segment != "" && x.shown.names().places[original.Zone()].segment != f.Segment && x.shown.names().places[reply.Zone()].segment != f.Segment {
 		return false
 	}
 	return f.Port == "" || x.shown.sessionPort(l, flowtable.Original) == f.Port || x.shown.sessionPort(l, flowtable.Reply) == f.Port
@@ -108,12 +108,12 @@ func (s *shown) sessionPort(l *flowtable.Listed, d flowtable.Dir) string {
 		return s.portName(number)
 	}
 	k := &l.Keys[d]
-	return s.owners[station{k.Zone(), k.Src.Netip()}]
+	return s.names().owners[station{k.Zone(), k.Src.Netip()}]
 }
 
 func (s *shown) sessionView(l *flowtable.Listed) api.SessionView {
 	original, reply := &l.Keys[flowtable.Original], &l.Keys[flowtable.Reply]
-	at := s.places[original.Zone()]
+	at := s.names().places[original.Zone()]
 	v := api.SessionView{
 		ID: l.Session, Segment: at.segment, Uplink: at.uplink,
 		Protocol: export.ProtocolName(original.Proto()), ProtocolNumber: original.Proto(), State: l.State.String(),
