@@ -62,7 +62,9 @@ func TestLines(t *testing.T) {
 	}{
 		{
 			"times have milliseconds, all three digits",
-			func(l *logging.Logging) { l.Logger("").Info("ready", "at", time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)) },
+			func(l *logging.Logging) {
+				l.Logger("").Info("ready", "at", time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+			},
 			`time=2000-01-01T00:00:00.500Z level=INFO msg=ready at=2026-01-02T03:04:05.000Z`,
 			`{"time":"2000-01-01T00:00:00.500Z","level":"INFO","msg":"ready","at":"2026-01-02T03:04:05.000Z"}`,
 		},
