@@ -193,7 +193,7 @@ func (n *Node) Start(idle dataplane.Idle, nice int) error {
 
 // Apply puts a model in force, all of it or nothing: on an error the one before
 // stays. The error wraps ErrUnsupported if the model has settings that can't be put into
-// effect, or changes one that a node is made with. Ports that both have in the same form go on undisturbed; sessions live
+// effect. Those that a node is made with stay as they are: see Waiting. Ports that both have in the same form go on undisturbed; sessions live
 // on, and are decided again at their next packet.
 func (n *Node) Apply(m *control.Model) error {
 	n.mu.Lock()
@@ -217,9 +217,7 @@ func (n *Node) Renumber(m *control.Model) {
 }
 
 // Check returns the error that Apply would have because of the model alone.
-func (n *Node) Check(m *control.Model) error {
-	return errors.Join(unsupported(m, &n.options), unchangeable(&n.settings, &m.Node, n.options.Workers == 0))
-}
+func (n *Node) Check(m *control.Model) error { return unsupported(m, &n.options) }
 
 // apply puts a model in force with the ports that open returns.
 func (n *Node) apply(m *control.Model, open func(*control.Model) (map[string]*openPort, error)) error {

@@ -71,17 +71,22 @@ func oneOf(types []api.DeviceType) string {
 	return strings.Join(names, ", ")
 }
 
-// unchangeable refuses changes of what a node is made with: memory is taken once,
-// and the timers are in every session. workers is set if their number is the
-// configuration's.
-func unchangeable(was, is *control.Node, workers bool) error {
-	var faults []error
+// Waiting lists the settings of the model in force that a node is made with, and that are
+// other ones than when this was: memory is taken once, and the timers are in every
+// session. They wait for the next start.
+func (n *Node) Waiting() (settings []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.model == nil {
+		return nil
+	}
+	was, is := &n.settings, &n.model.Node
 	compare := func(setting string, was, is any) {
 		if !reflect.DeepEqual(was, is) {
-			faults = append(faults, fmt.Errorf("NodeConfig: %s: a change from %v to %v while the node runs is %w; restart it with this configuration, or set it back", setting, was, is, ErrUnsupported))
+			settings = append(settings, fmt.Sprintf("%s: %v, at the next start %v", setting, was, is))
 		}
 	}
-	if workers {
+	if n.options.Workers == 0 {
 		compare("spec.workers", was.Workers, is.Workers)
 		compare("spec.cpus", was.CPUs, is.CPUs)
 	}
@@ -98,5 +103,5 @@ func unchangeable(was, is *control.Node, workers bool) error {
 			compare(group.path+name, a.Field(i).Interface(), b.Field(i).Interface())
 		}
 	}
-	return errors.Join(faults...)
+	return settings
 }

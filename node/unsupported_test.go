@@ -132,31 +132,32 @@ func requireUnsupported(t *testing.T, err error, want []string) {
 	}
 }
 
-// A node that runs can't be made another one, and says so.
-func TestUnsupportedChanges(t *testing.T) {
+// What a node is made with stays while it runs, and it says what waits for the next start.
+func TestWaiting(t *testing.T) {
 	const first = "workers: 1, cpus: '0', timers: {udpSingle: 30}, limits: {sessions: 2048}"
 	for _, row := range []struct {
 		why        string
 		nodeConfig string
 		device     string
 		workers    int // Options.Workers
+		refused    bool
 		want       []string
 	}{
-		{"the same again", first, "", 0, nil},
-		{"another gateway, and a port's MTU", first + ", gatewayMAC: '02:00:00:00:00:01', ipReallocationTime: 5", ", mtu: 9000", 0, nil},
+		{"the same again", first, "", 0, false, nil},
+		{"another gateway, and a port's MTU", first + ", gatewayMAC: '02:00:00:00:00:01', ipReallocationTime: 5", ", mtu: 9000", 0, false, nil},
 		{
-			"a timer", strings.Replace(first, "30", "31", 1), "", 0,
-			[]string{"NodeConfig: spec.timers.udpSingle: a change from 30s to 31s while the node runs is not supported by this version; restart it with this configuration, or set it back"},
+			"a timer", strings.Replace(first, "30", "31", 1), "", 0, false,
+			[]string{"spec.timers.udpSingle: 30s, at the next start 31s"},
 		},
-		{"a limit", strings.Replace(first, "2048", "4096", 1), "", 0, []string{"NodeConfig: spec.limits.sessions: a change from 2048 to 4096"}},
+		{"a limit", strings.Replace(first, "2048", "4096", 1), "", 0, false, []string{"spec.limits.sessions: 2048, at the next start 4096"}},
 		{
-			"every limit", "workers: 1, cpus: '0', timers: {udpSingle: 30}, limits: {sessions: 4096, sessionsPerSource: 5, macTable: 100, neighbors: 100, fragments: 100, icmpErrorsPerSecond: 5}", "", 0,
+			"every limit", "workers: 1, cpus: '0', timers: {udpSingle: 30}, limits: {sessions: 4096, sessionsPerSource: 5, macTable: 100, neighbors: 100, fragments: 100, icmpErrorsPerSecond: 5}", "", 0, false,
 			[]string{"limits.sessions:", "limits.sessionsPerSource:", "limits.macTable:", "limits.neighbors:", "limits.fragments:", "limits.icmpErrorsPerSecond:"},
 		},
-		{"workers", strings.Replace(strings.Replace(first, "workers: 1", "workers: 2", 1), "cpus: '0'", "cpus: 0-1", 1), "", 0, []string{"spec.workers: a change from 1 to 2", "spec.cpus: a change from [0] to [0 1]"}},
-		{"workers, where the configuration's number does not count", strings.Replace(first, "cpus: '0'", "cpus: '1'", 1), "", 1, nil},
-		{"a setting that there is no support for at all", first + ", defaultRule: {action: DROP}", "", 0, []string{"spec.defaultRule.action: DROP"}},
-		{"a device", first, ", device: {type: afxdp, name: eth9}", 0, []string{"Port a: spec.device.type: afxdp"}},
+		{"workers", strings.Replace(strings.Replace(first, "workers: 1", "workers: 2", 1), "cpus: '0'", "cpus: 0-1", 1), "", 0, false, []string{"spec.workers: 1, at the next start 2", "spec.cpus: [0], at the next start [0 1]"}},
+		{"workers, where the configuration's number does not count", strings.Replace(first, "cpus: '0'", "cpus: '1'", 1), "", 1, false, nil},
+		{"a setting that there is no support for at all", first + ", defaultRule: {action: DROP}", "", 0, true, []string{"spec.defaultRule.action: DROP"}},
+		{"a device", first, ", device: {type: afxdp, name: eth9}", 0, true, []string{"Port a: spec.device.type: afxdp"}},
 	} {
 		t.Run(row.why, func(t *testing.T) {
 			o := options(api.DeviceMem)
@@ -166,13 +167,18 @@ func TestUnsupportedChanges(t *testing.T) {
 			defer func() { require.NoError(t, n.Close()) }()
 			before := n.Engine().Snapshot()
 			err = n.Apply(modelOf(t, row.nodeConfig, row.device))
-			if row.want == nil {
-				require.NoError(t, err)
-				require.Equal(t, before.Epoch+1, n.Engine().Snapshot().Epoch)
+			if row.refused {
+				requireUnsupported(t, err, row.want)
+				require.Same(t, before, n.Engine().Snapshot(), "the model before stays in force")
 				return
 			}
-			requireUnsupported(t, err, row.want)
-			require.Same(t, before, n.Engine().Snapshot(), "the model before stays in force")
+			require.NoError(t, err)
+			require.Equal(t, before.Epoch+1, n.Engine().Snapshot().Epoch)
+			waiting := n.Waiting()
+			require.Len(t, waiting, len(row.want))
+			for i, want := range row.want {
+				require.Contains(t, waiting[i], want)
+			}
 		})
 	}
 }
