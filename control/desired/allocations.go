@@ -1,0 +1,165 @@
+package desired
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/control/store"
+)
+
+// Allocations are kept as a record each, so that a change writes what it changes:
+//
+//	allocation/zone/NAME             number
+//	allocation/zone-last             number
+//	allocation/number/PORT           number
+//	allocation/subnets/SEGMENT       list of prefixes
+//	allocation/addresses/PORT        list of addresses
+//	allocation/freed/ADDRESS/AT/PORT nothing; AT is Unix time in ns
+//
+// Before there were objects over the API, they were one record, state/allocations. It
+// is read, and goes with the first change.
+const (
+	allocationPrefix    = "allocation/"
+	zonePrefix          = allocationPrefix + "zone/"
+	lastZoneKey         = allocationPrefix + "zone-last"
+	numberPrefix        = allocationPrefix + "number/"
+	subnetsPrefix       = allocationPrefix + "subnets/"
+	addressesPrefix     = allocationPrefix + "addresses/"
+	freedPrefix         = allocationPrefix + "freed/"
+	allocationsInOneKey = "state/allocations"
+)
+
+// batch collects the records that a store's transaction writes, by key; nil deletes.
+type batch map[string][]byte
+
+// changes returns the batch for a store.
+func (b batch) changes() []store.Change {
+	list := make([]store.Change, 0, len(b))
+	for key, value := range b {
+		list = append(list, store.Change{Key: key, Value: value, Was: store.Any})
+	}
+	return list
+}
+
+// allocations puts the records in which two Allocations differ.
+func (b batch) allocations(before, after *control.Allocations) {
+	differ(b, zonePrefix, before.Zones, after.Zones, equal, number)
+	differ(b, numberPrefix, before.Numbers, after.Numbers, equal, number)
+	differ(b, subnetsPrefix, before.Subnets, after.Subnets, slices.Equal, list)
+	differ(b, addressesPrefix, before.Addresses, after.Addresses, slices.Equal, list)
+	differ(b, freedPrefix, freedByKey(before.Freed), freedByKey(after.Freed), equal, nothing)
+	if before.LastZone != after.LastZone {
+		b[lastZoneKey] = number(after.LastZone)
+	}
+}
+
+func differ[V any](b batch, prefix string, before, after map[string]V, equal func(x, y V) bool, encode func(V) []byte) {
+	for name, v := range after {
+		if old, there := before[name]; !there || !equal(old, v) {
+			b[prefix+name] = encode(v)
+		}
+	}
+	for name := range before {
+		if _, there := after[name]; !there {
+			b[prefix+name] = nil
+		}
+	}
+}
+
+func equal[V comparable](x, y V) bool { return x == y }
+
+func number[N uint16 | uint32](n N) []byte { return strconv.AppendUint(nil, uint64(n), 10) }
+
+func list[T fmt.Stringer](values []T) []byte {
+	texts := make([]string, len(values))
+	for i, v := range values {
+		texts[i] = v.String()
+	}
+	return []byte(strings.Join(texts, ","))
+}
+
+func nothing(struct{}) []byte { return []byte{} }
+
+func freedByKey(freed []control.Freed) map[string]struct{} {
+	keys := make(map[string]struct{}, len(freed))
+	for _, f := range freed {
+		keys[f.Address.String()+"/"+strconv.FormatInt(f.At, 10)+"/"+f.Port] = struct{}{}
+	}
+	return keys
+}
+
+// decodeAllocations reads the records under allocationPrefix.
+func decodeAllocations(records []store.Record) (*control.Allocations, error) {
+	a := &control.Allocations{
+		Zones: map[string]uint32{}, Numbers: map[string]uint16{},
+		Subnets: map[string][]netip.Prefix{}, Addresses: map[string][]netip.Addr{},
+	}
+	for _, r := range records {
+		if err := decodeAllocation(a, r); err != nil {
+			return nil, damaged(r.Key, err)
+		}
+	}
+	slices.SortFunc(a.Freed, func(x, y control.Freed) int { // as control.Compile does
+		return cmp.Or(x.Address.Compare(y.Address), cmp.Compare(x.Port, y.Port), cmp.Compare(x.At, y.At))
+	})
+	return a, nil
+}
+
+func decodeAllocation(a *control.Allocations, r store.Record) (err error) {
+	value := string(r.Value)
+	under := func(prefix string) (name string, found bool) { return strings.CutPrefix(r.Key, prefix) }
+	if name, found := under(zonePrefix); found {
+		a.Zones[name], err = parseNumber[uint32](value, 32)
+	} else if name, found := under(numberPrefix); found {
+		a.Numbers[name], err = parseNumber[uint16](value, 16)
+	} else if name, found := under(subnetsPrefix); found {
+		a.Subnets[name], err = parseList(value, netip.ParsePrefix)
+	} else if name, found := under(addressesPrefix); found {
+		a.Addresses[name], err = parseList(value, netip.ParseAddr)
+	} else if name, found := under(freedPrefix); found {
+		var f control.Freed
+		f, err = parseFreed(name)
+		a.Freed = append(a.Freed, f)
+	} else if r.Key == lastZoneKey {
+		a.LastZone, err = parseNumber[uint32](value, 32)
+	} else {
+		err = errors.New("there is no such allocation")
+	}
+	return err
+}
+
+func parseNumber[N uint16 | uint32](text string, bits int) (N, error) {
+	n, err := strconv.ParseUint(text, 10, bits)
+	return N(n), err
+}
+
+func parseList[T any](text string, parse func(string) (T, error)) (values []T, err error) {
+	for part := range strings.SplitSeq(text, ",") {
+		v, err := parse(part)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, v)
+	}
+	return values, nil
+}
+
+func parseFreed(name string) (f control.Freed, err error) {
+	address, rest, _ := strings.Cut(name, "/")
+	at, port, found := strings.Cut(rest, "/")
+	if !found {
+		return f, errors.New("want freed/ADDRESS/AT/PORT")
+	}
+	if f.Address, err = netip.ParseAddr(address); err != nil {
+		return f, err
+	}
+	f.Port = port
+	f.At, err = strconv.ParseInt(at, 10, 64)
+	return f, err
+}

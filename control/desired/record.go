@@ -1,0 +1,259 @@
+package desired
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/control/store"
+)
+
+// What a DB keeps, as records of its store:
+//
+//	state/configuration          revision and digest
+//	object/KIND/NAMESPACE/NAME   an object with its entry
+//	allocation/…                 what was allocated: see allocations.go
+//	history/head/REVISION        who, when, why, how many; which objects, as hashes
+//	history/body/REVISION/PART   its changes, with the objects before and after, compressed and
+//	                             cut into parts: a page of the file that is written again for a
+//	                             neighbour's sake stays small
+//
+// REVISION has 16 hexadecimal digits and PART 6, so that keys are in order.
+const (
+	configurationKey = "state/configuration"
+	objectPrefix     = "object/"
+	headPrefix       = "history/head/"
+	bodyPrefix       = "history/body/"
+
+	partSize = 8 << 10
+
+	// largestBody bounds what a body may claim to be when it is unpacked, bytes.
+	largestBody = 1 << 30
+)
+
+func objectKey(k control.Key) string {
+	return objectPrefix + k.Kind + "/" + k.Namespace + "/" + k.Name
+}
+
+func hexadecimal(revision uint64) string { return fmt.Sprintf("%016x", revision) }
+
+// configurationRecord is the record under configurationKey.
+type configurationRecord struct {
+	Revision uint64 `json:"revision"`
+	Digest   string `json:"digest"`
+}
+
+// entryRecord is an Entry in the store.
+type entryRecord struct {
+	File     string          `json:"file,omitempty"`
+	Revision uint64          `json:"revision"`
+	Created  time.Time       `json:"created"`
+	Object   json.RawMessage `json:"object"`
+}
+
+func recordOf(e Entry) *entryRecord {
+	if e.Object == nil {
+		return nil
+	}
+	return &entryRecord{e.File, e.Revision, e.Created, e.text}
+}
+
+// entry decodes and checks the object, as control.Decode would. A nil record is no object.
+func (r *entryRecord) entry(k control.Key) (Entry, error) {
+	if r == nil {
+		return Entry{}, nil
+	}
+	o, faults := control.NewObject(r.Object)
+	if len(faults) > 0 {
+		return Entry{}, fmt.Errorf("%v of revision %d: %w by this version (%w); use the version that wrote it", k, r.Revision, errRefused, faults)
+	}
+	if o.Key() != k {
+		return Entry{}, fmt.Errorf("%w: %v is kept as %v", store.ErrDamaged, o.Key(), k)
+	}
+	e, err := newEntry(o)
+	e.File, e.Revision, e.Created = r.File, r.Revision, r.Created.UTC()
+	return e, err
+}
+
+// errRefused is that a stored object does not pass this version's checks.
+var errRefused = errors.New("the stored object is refused")
+
+// decodeObject reads an object's record.
+func decodeObject(r store.Record) (control.Key, Entry, error) {
+	parts := strings.Split(strings.TrimPrefix(r.Key, objectPrefix), "/")
+	var record entryRecord
+	err := json.Unmarshal(r.Value, &record)
+	if err == nil && len(parts) != 3 {
+		err = errors.New("its key is none of an object")
+	}
+	if err != nil {
+		return control.Key{}, Entry{}, damaged(r.Key, err)
+	}
+	k := control.Key{Kind: parts[0], Namespace: parts[1], Name: parts[2]}
+	e, err := record.entry(k)
+	return k, e, err
+}
+
+func damaged(key string, err error) error {
+	return fmt.Errorf("record %s: %w: %w", key, store.ErrDamaged, err)
+}
+
+// head is an entry of the history without its changes.
+type head struct {
+	View api.RevisionView `json:"view"` // without Changes
+	Size int              `json:"size"` // of the body, bytes, as it is stored
+	// Keys are hashes of the keys of the objects that it changes, sorted. A collision
+	// costs a look into the body.
+	Keys []uint64 `json:"keys"`
+}
+
+func hashKey(k control.Key) uint64 { return xxhash.Sum64String(index(k)) }
+
+func (h *head) touches(k control.Key) bool {
+	_, found := slices.BinarySearch(h.Keys, hashKey(k))
+	return found
+}
+
+func headOf(t *Transaction, bodySize int) head {
+	r := t.Request
+	h := head{Size: bodySize, View: api.RevisionView{
+		Revision: t.Revision, Time: t.Time, Author: r.Author, Verb: r.Verb, Target: r.Target, Message: r.Message,
+	}}
+	for i := range t.Changes {
+		h.Keys = append(h.Keys, hashKey(t.Changes[i].Key))
+		switch t.Changes[i].Action() {
+		case api.ActionCreated:
+			h.View.Created++
+		case api.ActionDeleted:
+			h.View.Deleted++
+		default:
+			h.View.Configured++
+		}
+	}
+	slices.Sort(h.Keys)
+	return h
+}
+
+func decodeHead(r store.Record) (h head, err error) {
+	if err = json.Unmarshal(r.Value, &h); err == nil && (h.Size < 0 || headPrefix+hexadecimal(h.View.Revision) != r.Key) {
+		err = errors.New("it is not what its key says")
+	}
+	if err != nil {
+		return head{}, damaged(r.Key, err)
+	}
+	return h, nil
+}
+
+// changeRecord is a Change in a body.
+type changeRecord struct {
+	Kind      string       `json:"kind"`
+	Namespace string       `json:"namespace,omitempty"`
+	Name      string       `json:"name"`
+	Before    *entryRecord `json:"before,omitempty"`
+	After     *entryRecord `json:"after,omitempty"`
+	Warnings  []string     `json:"warnings,omitempty"`
+}
+
+func (r *changeRecord) key() control.Key {
+	return control.Key{Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}
+}
+
+// encodeBody writes a transaction's changes, compressed if that saves something worth it.
+func encodeBody(t *Transaction) ([]byte, error) {
+	records := make([]changeRecord, len(t.Changes))
+	for i, c := range t.Changes {
+		records[i] = changeRecord{
+			c.Key.Kind, c.Key.Namespace, c.Key.Name, recordOf(c.Before), recordOf(c.After), t.Warnings[c.Key],
+		}
+	}
+	text, err := json.Marshal(records)
+	if err != nil {
+		return nil, err
+	}
+	if len(text) < 512 {
+		return append([]byte{bodyPlain}, text...), nil
+	}
+	packed := bytes.NewBuffer([]byte{bodyDeflate})
+	w, err := flate.NewWriter(packed, flate.BestSpeed)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(text); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil { // which writes what is left
+		return nil, err
+	}
+	return packed.Bytes(), nil
+}
+
+// The first byte of a body.
+const (
+	bodyPlain   = 0 // JSON follows
+	bodyDeflate = 1 // JSON by RFC 1951
+)
+
+func decodeBody(body []byte) (records []changeRecord, err error) {
+	if len(body) == 0 {
+		return nil, errors.New("it is empty")
+	}
+	text := body[1:]
+	switch body[0] {
+	case bodyPlain:
+	case bodyDeflate:
+		text, err = io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(text)), largestBody))
+	default:
+		err = fmt.Errorf("it is of form %d, which this version does not know", body[0])
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &records)
+	}
+	for i := range records {
+		if err == nil && records[i].Before == nil && records[i].After == nil {
+			err = fmt.Errorf("change %d is none", i)
+		}
+	}
+	return records, err
+}
+
+// parts cuts a body into records.
+func parts(revision uint64, body []byte) map[string][]byte {
+	list := map[string][]byte{}
+	for part := range slices.Chunk(body, partSize) {
+		list[bodyKey(revision, len(list))] = part
+	}
+	return list
+}
+
+func bodyKey(revision uint64, part int) string {
+	return bodyPrefix + hexadecimal(revision) + "/" + fmt.Sprintf("%06x", part)
+}
+
+// partsOf is how many parts a body of that size has.
+func partsOf(size int) int { return (size + partSize - 1) / partSize }
+
+// join is the reverse of parts.
+func join(revision uint64, size int, records []store.Record) ([]byte, error) {
+	body := make([]byte, 0, size)
+	for i, r := range records {
+		if r.Key != bodyKey(revision, i) {
+			return nil, damaged(r.Key, errors.New("a part before it is missing"))
+		}
+		body = append(body, r.Value...)
+	}
+	if len(body) != size {
+		return nil, damaged(bodyPrefix+hexadecimal(revision), errors.New("it has "+strconv.Itoa(len(body))+" bytes of "+strconv.Itoa(size)))
+	}
+	return body, nil
+}
