@@ -52,6 +52,11 @@ type ChangeResult struct {
 	LiveAfter float64 `json:"liveAfterSeconds,omitempty"`
 }
 
+// DeleteRequest names what is to go.
+type DeleteRequest struct {
+	Objects []ObjectRef `json:"objects"`
+}
+
 // SkippedObject is one of an unknown kind that was left out, as asked for.
 type SkippedObject struct {
 	ObjectRef

@@ -50,12 +50,14 @@ type HistoryFilter struct {
 // Query returns the filter as a query.
 func (f *ObjectFilter) Query() url.Values {
 	q := url.Values{}
-	for field, values := range map[string][]string{"kind": f.Kinds, "name": f.Names} {
+	for field, values := range map[string][]string{fieldKind: f.Kinds, fieldName: f.Names} {
 		if len(values) > 0 {
 			q[field] = values
 		}
 	}
-	setAll(q, map[string]string{"namespace": f.Namespace, "labelSelector": f.Labels, "fieldSelector": f.Fields, "limit": number(uint64(f.Limit))})
+	setAll(q, map[string]string{
+		fieldNamespace: f.Namespace, fieldLabels: f.Labels, fieldFields: f.Fields, fieldLimit: number(uint64(f.Limit)),
+	})
 	return q
 }
 
@@ -63,8 +65,8 @@ func (f *ObjectFilter) Query() url.Values {
 func (f *HistoryFilter) Query() url.Values {
 	q := url.Values{}
 	setAll(q, map[string]string{
-		"limit": number(uint64(f.Limit)), "before": number(f.Before),
-		"kind": f.Object.Kind, "namespace": f.Object.Namespace, "name": f.Object.Name,
+		fieldLimit: number(uint64(f.Limit)), fieldBefore: number(f.Before),
+		fieldKind: f.Object.Kind, fieldNamespace: f.Object.Namespace, fieldName: f.Object.Name,
 	})
 	return q
 }

@@ -124,10 +124,7 @@ func (f *Filter) set(field, v string) (err error) {
 		}
 		f.L4Port = uint16(n)
 	case fieldLimit:
-		f.Limit, err = strconv.Atoi(v)
-		if err != nil || f.Limit < 1 {
-			return errors.New("want a number from 1")
-		}
+		f.Limit, err = parseLimit(v)
 	}
 	return err
 }

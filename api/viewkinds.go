@@ -5,15 +5,31 @@ import (
 	"strings"
 )
 
-// The API is HTTP over a unix socket:
+// The API is HTTP over a unix socket, and over TLS where that is configured:
 //
-//	GET  /v1/KIND              {"items": [...]}, filtered by the query; "more": true if a limit cut it off
-//	GET  /v1/status            Status
-//	GET  /v1/config            the objects in force, a List as kubectl's; ?format=yaml
-//	POST /v1/takeover/confirm  keeps a device that was taken over
-//	GET  /healthz, /readyz     200 or 503
+//	GET   /v1/KIND              {"items": [...]}, filtered by the query; "more": true if a limit cut it off
+//	GET   /v1/status            Status
+//	GET   /v1/config            the objects in force, a List as kubectl's; ?format=yaml
+//	GET   /v1/objects           ObjectList; the query is an ObjectFilter
+//	GET   /v1/watch             a line of JSON for each Event after ?from=REVISION, until either end has enough;
+//	                            where it ends early, the last line is a Failure
+//	POST  /v1/apply             ChangeResult; ?dryRun= diff= skipUnknown= ifUnchanged= message= name=
+//	POST  /v1/delete            ChangeResult; ?dryRun= diff= ignoreMissing= message= name=
+//	POST  /v1/rollback          ChangeResult; ?to=REVISION dryRun= diff= message=
+//	GET   /v1/history           {"items": [RevisionView...]}; the query is a HistoryFilter
+//	GET   /v1/history/REVISION  RevisionView, with diffs
+//	GET   /v1/log               the last ?lines= that the daemon logged, text
+//	GET   /v1/log/levels        {"": "INFO", COMPONENT: LEVEL}; PATCH changes those that are given
+//	POST  /v1/takeover/confirm  keeps a device that was taken over
+//	GET   /healthz, /readyz     200 or 503
+//	GET   /openapi.json, .yaml  all this, for programs
 //
-// Whatever goes wrong is {"error": "..."} with the status of its kind.
+// The body of apply and delete is a stream of YAML documents or of JSON values, which
+// faults call "request" or ?name=; or multipart/form-data with a part for each
+// file, whose filename is its name for faults. For delete it may also be a
+// DeleteRequest. It may be compressed (Content-Encoding: gzip).
+//
+// Whatever goes wrong is a Failure with the status of its kind.
 const (
 	// APIHeader is in every answer and says which version of the API gave it.
 	APIHeader = "Sluice-Api-Version"
@@ -49,11 +65,6 @@ func SocketPath(address string) (string, error) {
 type List[T any] struct {
 	Items []T  `json:"items"`
 	More  bool `json:"more,omitempty"` // Filter.Limit cut it off
-}
-
-// Failure is the answer when something is wrong.
-type Failure struct {
-	Error string `json:"error"`
 }
 
 // ViewKind is a kind of items that can be asked for.

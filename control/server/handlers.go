@@ -1,172 +1,147 @@
 package server
 
 import (
-	"bufio"
 	"encoding/json"
-	"iter"
 	"net/http"
 	"strconv"
-	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/sluice-net/sluice/api"
 )
 
-// handle serves a kind of items.
-func handle[T any](mux *http.ServeMux, s *Server, name string, list func(*api.Filter) (iter.Seq[T], error)) {
-	kind, _ := api.ViewKindNamed(name)
-	mux.HandleFunc("GET /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
-		filter, err := api.ParseFilter(kind, r.URL.Query())
-		if err != nil {
-			fail(w, err)
-			return
-		}
-		items, err := list(&filter)
-		if err != nil {
-			fail(w, err)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		stream(s.paced(w, r), items, filter.Limit)
-	})
+// health is the answer of those who ask whether all is well.
+type health struct {
+	Status string `json:"status"`
 }
 
-// stream writes a List item by item: of an answer of any length, a buffer is in
-// memory. It ends early if the client is gone.
-func stream[T any](w *pacedWriter, items iter.Seq[T], limit int) {
-	b := bufio.NewWriterSize(w, 32<<10)
-	e := json.NewEncoder(b) // a line for each item
-	_, _ = b.WriteString(`{"items":[`)
-	n, more := 0, false
-	for item := range items {
-		if limit > 0 && n == limit {
-			more = true
-			break
-		}
-		if n++; n > 1 {
-			_ = b.WriteByte(',')
-		}
-		if e.Encode(&item) != nil {
-			return
-		}
-	}
-	_ = b.WriteByte(']')
-	if more {
-		_, _ = b.WriteString(`,"more":true`)
-	}
-	_, _ = b.WriteString("}\n")
-	_ = b.Flush() // the client is gone: nobody hears of it
-}
-
-// pacedWriter gives a client time for each piece of an answer, not for the whole
-// of it, which may be long.
-type pacedWriter struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-	stall   time.Duration
-	gone    <-chan struct{}
-	err     func() error
-}
-
-func (s *Server) paced(w http.ResponseWriter, r *http.Request) *pacedWriter {
-	return &pacedWriter{w, http.NewResponseController(w), s.options.Stall, r.Context().Done(), r.Context().Err}
-}
-
-func (p *pacedWriter) Write(b []byte) (int, error) {
-	select {
-	case <-p.gone:
-		return 0, p.err()
-	default:
-	}
-	_ = p.control.SetWriteDeadline(time.Now().Add(p.stall)) // what is no socket, in tests, has no deadline
-	return p.w.Write(b)
-}
-
-func (s *Server) status(w http.ResponseWriter, r *http.Request) {
-	if !noQuery(w, r) {
-		return
-	}
-	answer(w, http.StatusOK, s.source.Status())
+func (s *Server) status(w *response, _ *request) error {
+	w.json(http.StatusOK, s.source.Status())
+	return nil
 }
 
 // config gives the objects as kubectl would.
-func (s *Server) config(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	format := q.Get("format")
-	q.Del("format")
-	switch {
-	case len(q) != 0:
-		fail(w, api.Invalid("/v1/config takes format only"))
-		return
-	case format != "" && format != "json" && format != "yaml":
-		fail(w, api.Invalid("format %q: want json or yaml", format))
-		return
-	}
+func (s *Server) config(w *response, r *request) error {
 	revision, objects := s.source.Config()
-	out := s.paced(w, r)
-	if format == "yaml" {
-		w.Header().Set("Content-Type", "application/yaml")
+	if r.Get("format") == "yaml" {
+		w.Header().Set("Content-Type", mediaYAML)
 		for _, o := range objects {
-			text, err := yaml.Marshal(o)
+			text, err := yaml.Marshal(visible(o, r.peer))
 			if err != nil {
 				panic(err) // they came from documents
 			}
-			if _, err := out.Write(append([]byte("---\n"), text...)); err != nil {
-				return
+			if _, err := w.Write(append([]byte("---\n"), text...)); err != nil {
+				return nil // the client is gone: nobody hears of it
 			}
 		}
-		return
+		return nil
 	}
-	if objects == nil {
-		objects = []any{}
+	items := make([]any, len(objects))
+	for i, o := range objects {
+		items[i] = visible(o, r.peer)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(out).Encode(map[string]any{ // the client is gone: nobody hears of it
-		"apiVersion": "v1", "kind": "List", "items": objects,
+	w.json(http.StatusOK, map[string]any{
+		"apiVersion": "v1", "kind": "List", "items": items,
 		"metadata": map[string]string{"resourceVersion": strconv.FormatUint(revision, 10)},
 	})
+	return nil
 }
 
-func (s *Server) confirmTakeover(w http.ResponseWriter, r *http.Request) {
-	if !noQuery(w, r) {
-		return
+// listHead begins an api.ObjectList.
+func listHead(revision uint64) string {
+	return `{"apiVersion":"v1","kind":"List","metadata":{"resourceVersion":"` + strconv.FormatUint(revision, 10) + `"},`
+}
+
+// visible is an object as a peer may see it: the values of a Secret are for admins.
+func visible(object any, p Peer) any {
+	secret, ok := object.(*corev1.Secret)
+	if !ok || p.Role == api.RoleAdmin {
+		return object
 	}
+	hidden := *secret
+	hidden.Data, hidden.StringData = map[string][]byte{}, nil
+	for key := range secret.Data {
+		hidden.Data[key] = nil
+	}
+	for key := range secret.StringData {
+		hidden.Data[key] = nil
+	}
+	hidden.Annotations = nil // kubectl's last-applied-configuration has the values again
+	return &hidden
+}
+
+func (s *Server) confirmTakeover(w *response, _ *request) error {
 	if err := s.source.ConfirmTakeover(); err != nil {
-		fail(w, err)
-		return
+		return err
 	}
-	answer(w, http.StatusOK, struct{}{})
+	w.json(http.StatusOK, struct{}{})
+	return nil
 }
 
 // healthz says that the process answers; nothing that could make it wait is asked.
-func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, map[string]string{"status": "ok"})
+func (s *Server) healthz(w *response, _ *request) error {
+	w.json(http.StatusOK, health{"ok"})
+	return nil
 }
 
-func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) readyz(w *response, _ *request) error {
 	if !s.source.Status().Ready {
-		answer(w, http.StatusServiceUnavailable, api.Failure{Error: "not ready: frames do not pass yet, or no more"})
-		return
+		return refusal(http.StatusServiceUnavailable, api.ReasonNotReady, "not ready: frames do not pass yet, or no more")
 	}
-	answer(w, http.StatusOK, map[string]string{"status": "ready"})
+	w.json(http.StatusOK, health{"ready"})
+	return nil
 }
 
-// noQuery refuses a query where none has a meaning.
-func noQuery(w http.ResponseWriter, r *http.Request) bool {
-	if len(r.URL.Query()) == 0 {
-		return true
+// maxLines is how many lines of the log can be asked for.
+const maxLines, fewLines = 1_000_000, 1000
+
+func (s *Server) logLines(w *response, r *request) error {
+	if s.options.Logs == nil {
+		return notServed("its log")
 	}
-	fail(w, api.Invalid("%s takes no query", r.URL.Path))
-	return false
+	n := uint64(fewLines)
+	if r.Has("lines") {
+		n = min(r.number("lines"), maxLines)
+	}
+	w.Header().Set("Content-Type", mediaText)
+	w.WriteHeader(http.StatusOK)
+	for _, line := range s.options.Logs.LogLines(int(n)) {
+		if _, err := w.Write([]byte(line + "\n")); err != nil {
+			return nil // the client is gone: nobody hears of it
+		}
+	}
+	return nil
 }
 
-func fail(w http.ResponseWriter, err error) {
-	answer(w, statusOf(err), api.Failure{Error: err.Error()})
+func (s *Server) logLevels(w *response, _ *request) error {
+	if s.options.Logs == nil {
+		return notServed("its log levels")
+	}
+	w.json(http.StatusOK, s.options.Logs.LogLevels())
+	return nil
 }
 
-func answer(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the client is gone: nobody hears of it
+func (s *Server) setLogLevels(w *response, r *request) error {
+	if s.options.Logs == nil {
+		return notServed("its log levels")
+	}
+	body, err := s.small(w, r)
+	if err != nil {
+		return err
+	}
+	var levels map[string]string
+	if err := json.Unmarshal(body, &levels); err != nil || len(levels) == 0 {
+		return api.Invalid(`the body: want the level of components, as {"": "INFO", "store": "DEBUG"}`)
+	}
+	if err := s.options.Logs.SetLogLevels(levels); err != nil {
+		return err
+	}
+	w.json(http.StatusOK, s.options.Logs.LogLevels())
+	return nil
+}
+
+// notServed says that this daemon has not got something.
+func notServed(what string) error {
+	return refusal(http.StatusNotImplemented, api.ReasonNotServed, "this daemon does not serve %s", what)
 }

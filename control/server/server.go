@@ -1,10 +1,10 @@
-// Package server answers questions about a running node: HTTP on a unix socket,
-// with JSON. Package api has the paths and what the answers look like.
+// Package server answers questions about a running node, and takes changes of what
+// is wanted of it: HTTP on a unix socket, and on TLS, with JSON. Package api
+// has the paths and what the answers look like.
 package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -50,13 +50,18 @@ type Source interface {
 
 // Options are what a Server is made with. Zero values are defaults.
 type Options struct {
-	Socket string // path of the socket; required
+	Socket string // path of the socket; required by Run
+
+	// Objects is the desired state, Logs what the daemon writes; nil: who asks is
+	// told that this daemon has none (501).
+	Objects Objects
+	Logs    Logs
 
 	// Log hears of panics and of connections that go wrong; default: nobody.
 	Log *slog.Logger
 
-	// Stall is for how long a client may take nothing of an answer before it is
-	// given up. Default 10 s.
+	// Stall is for how long a client may take nothing of an answer, or may send
+	// nothing of a request, before it is given up. Default 10 s.
 	Stall time.Duration
 
 	// Drain is how long answers may take to their end once the server is to stop.
@@ -64,57 +69,82 @@ type Options struct {
 	Drain time.Duration
 
 	// Requests are answered at a time, at most; further ones are told to come
-	// again. Default 64.
+	// again. Default 64. Watches have places of their own: Watchers, default 128.
 	Requests int
+	Watchers int
+
+	// Heartbeat is how often somebody who watches hears of the server, at least.
+	// Default 15 s.
+	Heartbeat time.Duration
+
+	// MaxBody is how long the documents of a request may be, bytes, after
+	// decompression. Default 64 MiB. Bodies is how many bytes of them may be in
+	// memory at a time; default and least are twice MaxBody, and MaxBody.
+	MaxBody int64
+	Bodies  int64
 }
 
 func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Stall <= 0 {
-		o.Stall = 10 * time.Second
-	}
-	if o.Drain <= 0 {
-		o.Drain = 2 * time.Second
-	}
-	if o.Requests <= 0 {
-		o.Requests = 64
-	}
+	atLeast1(&o.Stall, 10*time.Second)
+	atLeast1(&o.Drain, 2*time.Second)
+	atLeast1(&o.Requests, 64)
+	atLeast1(&o.Watchers, 128)
+	atLeast1(&o.Heartbeat, 15*time.Second)
+	atLeast1(&o.MaxBody, 64<<20)
+	atLeast1(&o.Bodies, 2*o.MaxBody)
+	o.Bodies = max(o.Bodies, o.MaxBody)
 	return o
+}
+
+func atLeast1[T ~int | ~int64](v *T, fallback T) {
+	if *v <= 0 {
+		*v = fallback
+	}
 }
 
 // Server is the API of a node.
 type Server struct {
-	source  Source
-	options Options
-	slots   chan struct{}  // one for each request that is being answered
-	answers sync.WaitGroup // requests that are being answered
+	source   Source
+	options  Options
+	routes   routes
+	slots    chan struct{}  // one for each request that is being answered
+	watchers chan struct{}  // one for each watch
+	bodies   *budget        // bytes of documents
+	answers  sync.WaitGroup // requests that are being answered
 }
 
 // New makes a server; nothing listens yet.
 func New(s Source, o Options) *Server {
 	o = o.withDefaults()
-	return &Server{source: s, options: o, slots: make(chan struct{}, o.Requests)}
+	return &Server{
+		source: s, options: o, routes: newRoutes(operations()), bodies: newBudget(o.Bodies),
+		slots: make(chan struct{}, o.Requests), watchers: make(chan struct{}, o.Watchers),
+	}
 }
 
 // Limits of what a client may send, and of how slowly.
 const (
 	maxHeader     = 64 << 10 // bytes
-	maxBody       = 4 << 10  // no request has one that is read
 	headerTimeout = 5 * time.Second
 	idleTimeout   = 60 * time.Second
 )
 
-// Serve answers on a listener until ctx is done. It then takes no more requests,
-// lets those under way come to their end for Options.Drain, cuts off the rest and
-// returns nil once none is being answered: the source is not used any more, whatever
-// clients do. The listener is closed. The error is that of the listener.
+// Serve answers on a listener until ctx is done. It then takes no more requests, ends
+// watches, lets those under way come to their end for Options.Drain, cuts off the
+// rest and returns nil once none is being answered: the source is not used any more,
+// whatever clients do. The listener is closed. The error is that of the listener.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	h := &http.Server{
-		Handler: s.Handler(), ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeader,
-		ErrorLog:       slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
+		// ReadTimeout would end the context of a request that takes longer to answer: the
+		// deadlines of bodies are theirs (bodyReader).
+		Handler: s.handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
+		ConnContext: func(base context.Context, c net.Conn) context.Context {
+			return withConnection(base, newConnection(c, ctx))
+		},
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- h.Serve(l); close(failed) }()
@@ -142,35 +172,4 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	return s.Serve(ctx, l)
-}
-
-// Handler returns the API without a socket.
-func (s *Server) Handler() http.Handler {
-	mux := http.NewServeMux()
-	handle(mux, s, "ports", s.source.PortViews)
-	handle(mux, s, "segments", s.source.SegmentViews)
-	handle(mux, s, "routes", s.source.RouteViews)
-	handle(mux, s, "macs", s.source.MACViews)
-	handle(mux, s, "neighbors", s.source.NeighborViews)
-	handle(mux, s, "sessions", s.source.SessionViews)
-	handle(mux, s, "workers", s.source.WorkerViews)
-	handle(mux, s, "drops", s.source.DropViews)
-	handle(mux, s, "pools", s.source.PoolViews)
-	mux.HandleFunc("GET /v1/status", s.status)
-	mux.HandleFunc("GET /v1/config", s.config)
-	mux.HandleFunc("POST /v1/takeover/confirm", s.confirmTakeover)
-	mux.HandleFunc("GET /healthz", s.healthz)
-	mux.HandleFunc("GET /readyz", s.readyz)
-	return s.guarded(mux)
-}
-
-// statusOf is the HTTP status of an error.
-func statusOf(err error) int {
-	switch {
-	case errors.Is(err, api.ErrInvalid):
-		return http.StatusBadRequest
-	case errors.Is(err, api.ErrNotFound):
-		return http.StatusNotFound
-	}
-	return http.StatusInternalServerError
 }

@@ -213,7 +213,7 @@ func (d *discard) Write(b []byte) (int, error) {
 // A hundred thousand sessions are some 60 MB of text, and at no time in memory.
 func TestLongListsAreStreamed(t *testing.T) {
 	source := &many{Source: servertest.Small(), n: 100_000}
-	h := server.New(source, server.Options{}).Handler()
+	h := server.New(source, server.Options{}).Handler(server.Peer{Role: api.RoleAdmin})
 	runtime.GC()
 	var before runtime.MemStats
 	runtime.ReadMemStats(&before)
