@@ -14,6 +14,7 @@ type Live struct {
 	State   api.PortState
 	Reason  string // why it is not UP, in a word; empty if it is
 	Message string // and in a sentence
+	Mode    string // what the driver obtained, in its words; empty if it says nothing
 }
 
 // Live returns how it is with a port, at no cost that matters; any goroutine. The
@@ -33,6 +34,7 @@ func (n *Node) Live(port string) (l Live, found bool) {
 		l.State, l.Reason = api.PortAbsent, reasonNoDevice
 	} else {
 		l.State, l.Reason, l.Message = stateOf(l.Port, open.device, open.caps)
+		l.Mode = open.describe().Mode
 	}
 	return l, true
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/control/desired"
 	"github.com/sluice-net/sluice/control/store"
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/node"
@@ -24,10 +25,10 @@ import (
 
 // Daemon is a node with its configuration and state.
 //
-// One goroutine, that of Run, changes what is in force; others only read. The
-// order of a change is: compile, save what was allocated, put in force. So
-// whatever is in force is on the disk, and a daemon that is killed at any point
-// makes the same choices again.
+// One goroutine, that of Run, changes what is in force; others ask it to, and read. The
+// order of a change is: plan, compile, save, put in force, answer. So whatever is in
+// force is on the disk, and a daemon that is killed at any point makes the same
+// choices again.
 type Daemon struct {
 	config Config
 	log    *slog.Logger
@@ -35,6 +36,7 @@ type Daemon struct {
 	notify *notifier
 	lock   *os.File // nil without a state folder
 	store  closingStore
+	db     *desired.DB
 	node   *node.Node
 	follow *follower // nil if there is nothing to follow
 	attend *attendant
@@ -45,13 +47,15 @@ type Daemon struct {
 	stdin          []byte    // what was read of "-"
 	started        time.Time
 
-	// What is in force; Run's goroutine only.
-	state store.State
-	model *control.Model
+	asks   chan asked    // of Change; Run's goroutine takes them
+	ending chan struct{} // closed when it takes no more
+
+	// Run's goroutine only.
+	model   *control.Model // in force
+	waiting string         // settings that were told to wait for the next start
 
 	mu     sync.Mutex
 	status Status
-	given  []*control.Object // in force
 }
 
 // closingStore is a store that is the daemon's own.
@@ -77,7 +81,10 @@ func newDaemon(c Config) (*Daemon, error) {
 		return nil, err
 	}
 	c = c.withDefaults()
-	d := &Daemon{config: c, log: c.Log, started: time.Now()}
+	d := &Daemon{
+		config: c, log: c.Log, started: time.Now(),
+		asks: make(chan asked), ending: make(chan struct{}),
+	}
 	d.phases = newPhases(d.log, d.started)
 	return d, nil
 }
@@ -87,6 +94,7 @@ func (d *Daemon) run(ctx context.Context) error {
 		return errors.Join(err, d.close())
 	}
 	d.loop(ctx)
+	close(d.ending)
 	return d.end()
 }
 
@@ -109,21 +117,20 @@ func (d *Daemon) start() (err error) {
 	if err := d.startFollowing(); err != nil {
 		d.log.Warn("changes of the configuration are not noticed", "error", err)
 	}
-	m, objects, err := d.compile()
+	m, planned, err := d.firstModel()
 	if err != nil {
 		return err
 	}
 	d.phases.done("read the configuration")
-	if err := d.makeNode(m); err != nil {
+	if err := d.makeNode(m, planned); err != nil {
 		return err
 	}
-	d.model = m
 	if err := d.node.Start(dataplane.DefaultIdle, workerNice); err != nil {
 		return err
 	}
 	d.attend = newAttendant(d.log)
 	d.phases.done("start the workers")
-	d.ready(objects)
+	d.ready(planned)
 	d.answers.serve(d)
 	d.background()
 	return nil
@@ -158,28 +165,33 @@ func (d *Daemon) background() {
 
 // openState locks the state folder and reads what is in it.
 func (d *Daemon) openState() (err error) {
-	if d.config.State == "" {
-		d.store = store.NewMemory()
-		d.trials, err = newTakeovers(d.config.Takeover, d.config.TakeoverTimeout, d.store, d.log)
+	if d.store, err = d.openStore(); err != nil {
 		return err
 	}
-	if d.lock, err = lockState(d.config.State); err != nil {
-		return err
-	}
-	bolt, err := store.OpenBolt(filepath.Join(d.config.State, "state.db"))
-	if err != nil {
-		return err
-	}
-	d.store = bolt
-	if d.state, err = store.LoadState(d.store); err != nil {
+	if d.db, err = desired.Open(d.store); err != nil {
 		return err
 	}
 	d.trials, err = newTakeovers(d.config.Takeover, d.config.TakeoverTimeout, d.store, d.log)
 	return err
 }
 
-// makeNode makes the node and puts the first model in force.
-func (d *Daemon) makeNode(m *control.Model) (err error) {
+func (d *Daemon) openStore() (s closingStore, err error) {
+	if d.config.State == "" {
+		return store.NewMemory(), nil
+	}
+	if d.lock, err = lockState(d.config.State); err != nil {
+		return nil, err
+	}
+	bolt, err := store.OpenBolt(filepath.Join(d.config.State, "state.db"))
+	if err != nil {
+		return nil, err // not a store that is a nil one
+	}
+	return bolt, nil
+}
+
+// makeNode makes the node and puts the first model in force, which transactions made
+// of what was saved.
+func (d *Daemon) makeNode(m *control.Model, planned []*desired.Transaction) (err error) {
 	asked := workers(d.config.Workers)
 	available := availableMemory(os.DirFS("/"))
 	memory := MemoryFor(m, available)
@@ -195,21 +207,23 @@ func (d *Daemon) makeNode(m *control.Model) (err error) {
 		_, _ = rand.Read(random[:]) // it never fails (crypto/rand)
 		seed = binary.LittleEndian.Uint64(random[:])
 	}
-	was := d.state
-	if err := d.save(m); err != nil {
-		return err
+	pending, err := d.db.Prepare(planned, m.Digest, &m.Allocations)
+	if err != nil {
+		return fmt.Errorf("save revision %d: %w", m.Revision, err)
 	}
 	o := node.Options{
 		Workers: asked, Seed: seed, Buffers: memory.Buffers, Supers: memory.Supers,
-		Open: d.config.Open, Tolerant: true,
+		Open: d.config.Open, Tolerant: true, AllowIdle: true,
 	}
 	if o.Open == nil {
 		opener := &devices.Opener{Permit: d.trials.permit}
 		o.Open, o.Devices = d.trials.opening(opener.Open), devices.Types()
 	}
 	if d.node, err = node.New(o, m); err != nil {
-		return errors.Join(err, d.restore(was))
+		return errors.Join(err, pending.Undo())
 	}
+	pending.Done()
+	d.model = m
 	n := d.node.Engine().Workers()
 	tuneRuntime(n, available, d.config.Getenv)
 	d.phases.done("make the node")
@@ -219,14 +233,17 @@ func (d *Daemon) makeNode(m *control.Model) (err error) {
 }
 
 // ready says that frames pass.
-func (d *Daemon) ready(objects []*control.Object) {
+func (d *Daemon) ready(planned []*desired.Transaction) {
 	took := time.Since(d.started)
 	d.mu.Lock()
 	d.status.Started, d.status.Ready = d.started, true
 	d.mu.Unlock()
-	d.inForce(objects)
-	if len(d.config.Paths) == 0 {
-		d.log.Warn("no configuration was given (--config): the node has no ports")
+	d.inForce(d.model, planned)
+	d.tellDevices(func(string) bool { return true })
+	d.log.Info("configuration in force", "revision", d.model.Revision, "digest", d.model.Digest,
+		"segments", len(d.model.Segments), "ports", len(d.model.Ports), "routers", len(d.model.Routers))
+	if d.db.Set().Len() == 0 {
+		d.log.Warn("there is no configuration: the node has no ports (sluice apply -f FILE, or --config)")
 	}
 	d.log.Info("ready", "after", took.Round(100*time.Microsecond), "residentMiB", residentMemory()>>20)
 	d.notify.tell("READY=1", d.statusLine())
@@ -246,6 +263,9 @@ func (d *Daemon) loop(ctx context.Context) {
 	defer round.Stop()
 	for {
 		select {
+		case first := <-d.asks:
+			d.carryOut(d.gather(first))
+			d.notify.tell(d.statusLine())
 		case <-d.trials.over():
 			d.giveBack()
 			d.notify.tell(d.statusLine())

@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/control/client"
+	"github.com/sluice-net/sluice/control/desired"
 	"github.com/sluice-net/sluice/control/store"
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/internal/frametext"
@@ -89,8 +90,8 @@ func TestSavedBeforeInForce(t *testing.T) {
 		Paths: []string{path}, State: t.TempDir(),
 		Open: func(a *packet.Arena, p *control.Port) (dataplane.Port, error) {
 			<-begun
-			saved, err := store.LoadState(d.store)
-			known <- err == nil && saved.Allocations.Numbers[p.Name] == p.Number
+			saved, err := desired.Open(d.store)
+			known <- err == nil && saved.Allocations().Numbers[p.Name] == p.Number
 			return openMem(a, p)
 		},
 	})

@@ -3,106 +3,137 @@ package daemon
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
+	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
-	"github.com/sluice-net/sluice/control/store"
+	"github.com/sluice-net/sluice/control/desired"
 )
 
-// compile reads the configuration as it is now and resolves it with what was
-// chosen before. The model's revision is the one in force if it changes
-// nothing, else the next.
-func (d *Daemon) compile() (*control.Model, []*control.Object, error) {
+// readFiles reads the configuration's files as they are now. The error is control.Faults.
+func (d *Daemon) readFiles() (*desired.Request, error) {
 	objects, faults := control.Load(d.config.Paths, bytes.NewReader(d.stdin), control.Options{})
 	if err := faults.Err(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	m, faults := control.Compile(control.Input{
-		Objects: objects, Revision: d.state.Revision + 1, Previous: &d.state.Allocations, Now: time.Now().UnixNano(),
-	})
-	if err := faults.Err(); err != nil {
-		return nil, nil, err
-	}
-	if m.Digest == d.state.Digest {
-		m.Revision = d.state.Revision
-	}
-	return m, objects, nil
+	return &desired.Request{Verb: api.VerbFiles, Author: api.Author{Via: "files"}, Objects: objects, At: time.Now()}, nil
 }
 
-// reload puts the configuration as it is now in force. If it can't be, all stays
-// as it was, and the log and the status say so.
-func (d *Daemon) reload(why string) {
-	begin := time.Now()
-	objects, err := d.replace()
+// firstModel makes the model to start with: what was saved, with the files as they are
+// now. Files with faults end the start, and so does a whole with faults, unless objects
+// were applied over the API: these can't be mended while the daemon does not run, so
+// it starts with what was in force when it ended, and says what is wrong.
+func (d *Daemon) firstModel() (*control.Model, []*desired.Transaction, error) {
+	files, err := d.readFiles()
+	if err != nil {
+		return nil, nil, err
+	}
+	set := d.db.Set()
+	t, err := d.db.Plan(set, files)
+	if err == nil {
+		var m *control.Model
+		if m, err = d.compile(set.With(t)); err == nil {
+			return m, []*desired.Transaction{t}, nil
+		}
+	}
+	applied := false
+	for e := range set.All() {
+		applied = applied || e.File == ""
+	}
+	if !applied {
+		return nil, nil, err
+	}
+	m, lastErr := d.compile(set)
+	if lastErr != nil {
+		return nil, nil, err
+	}
+	d.logFaults(err)
+	d.log.Error("the files do not go with what was applied over the API: THE CONFIGURATION OF THE LAST RUN IS IN FORCE, not the files'",
+		"revision", set.Revision())
 	d.setLastError(err)
-	took := slog.Duration("took", time.Since(begin).Round(100*time.Microsecond))
+	return m, nil, nil
+}
+
+// reload puts the files as they are now in force. If they can't be, all stays as
+// it was, and the log and the status say so.
+func (d *Daemon) reload(why string) {
+	begin, before := time.Now(), d.db.Set().Revision()
+	err := d.replace()
+	d.setLastError(err)
+	took, revision := slog.Duration("took", time.Since(begin).Round(100*time.Microsecond)), d.db.Set().Revision()
 	switch {
 	case err != nil:
 		d.logFaults(err)
-		d.log.Error("the configuration was not reloaded; the one before stays in force",
-			"why", why, "revision", d.state.Revision, took)
-	case objects != nil:
-		d.inForce(objects)
+		d.log.Error("the configuration was not reloaded; the one before stays in force", "why", why, "revision", revision, took)
+	case revision != before:
 		d.log.Info("the configuration was reloaded", "why", why, took)
 	default:
-		d.log.Info("the configuration was read again and is unchanged", "why", why, "revision", d.state.Revision, took)
+		d.log.Info("the configuration was read again and is unchanged", "why", why, "revision", revision, took)
 	}
 }
 
-// replace is reload's work. It returns the objects if they are something new.
-func (d *Daemon) replace() ([]*control.Object, error) {
-	m, objects, err := d.compile()
-	if err != nil || m.Digest == d.state.Digest {
-		return nil, err
+// replace is reload's work.
+func (d *Daemon) replace() error {
+	files, err := d.readFiles()
+	if err != nil {
+		return err
 	}
-	was := d.state
-	if err := d.save(m); err != nil {
-		return nil, err
-	}
-	if err := d.node.Apply(m); err != nil {
-		return nil, errors.Join(err, d.restore(was))
-	}
+	answers := make(chan answer, 1)
+	d.carryOut([]asked{{files, answers}})
+	return (<-answers).err
+}
+
+// inForce takes note that a model came into force, and says what it changed.
+func (d *Daemon) inForce(m *control.Model, planned []*desired.Transaction) {
 	d.model = m
-	return append([]*control.Object{}, objects...), nil
-}
-
-// save makes a model's choices survive, before it is in force.
-func (d *Daemon) save(m *control.Model) error {
-	state := store.State{Revision: m.Revision, Digest: m.Digest, Allocations: m.Allocations}
-	if err := store.SaveState(d.store, state); err != nil {
-		return fmt.Errorf("save what revision %d allocates: %w", m.Revision, err)
-	}
-	d.state = state
-	return nil
-}
-
-// restore takes a save back whose model did not come into force: addresses
-// that it freed are still in use.
-func (d *Daemon) restore(was store.State) error {
-	if err := store.SaveState(d.store, was); err != nil {
-		return fmt.Errorf("save what revision %d had allocated: %w", was.Revision, err)
-	}
-	d.state = was
-	return nil
-}
-
-// inForce says what came into force.
-func (d *Daemon) inForce(objects []*control.Object) {
-	d.attend.attend(d.model)
+	d.attend.attend(m)
 	d.mu.Lock()
-	d.status.Revision, d.given = d.model.Revision, objects
+	d.status.Revision = m.Revision
 	d.mu.Unlock()
-	for _, c := range d.node.Devices() {
-		if c.Err != nil {
-			d.log.Warn("a port has no device", "port", c.Port, "error", c.Err)
-		} else {
-			d.log.Debug("port", "port", c.Port, "mode", c.Mode, "up", c.Up)
+	for _, t := range planned {
+		if r := t.Request; !t.Empty() {
+			d.log.Info("changed", "revision", t.Revision, "verb", string(r.Verb), "objects", len(t.Changes),
+				"via", r.Author.Via, "author", r.Author.Name, "message", r.Message)
 		}
 	}
-	d.log.Info("configuration in force", "revision", d.model.Revision, "digest", d.model.Digest,
-		"segments", len(d.model.Segments), "ports", len(d.model.Ports), "routers", len(d.model.Routers))
+	d.tellWaiting()
+}
+
+// portsOf selects the ports that transactions write.
+func portsOf(planned []*desired.Transaction) func(port string) bool {
+	touched := map[string]bool{}
+	for _, t := range planned {
+		for _, c := range t.Changes {
+			touched[portName(c.Key)] = c.Key.Kind == "Port"
+		}
+	}
+	return func(port string) bool { return touched[port] }
+}
+
+// tellWaiting says which settings wait for the next start, when these are others than before.
+func (d *Daemon) tellWaiting() {
+	waiting := strings.Join(d.node.Waiting(), "; ")
+	if waiting != d.waiting && waiting != "" {
+		d.log.Warn("settings wait until the daemon is started anew", "object", "NodeConfig", "settings", waiting)
+	}
+	d.waiting = waiting
+}
+
+// tellDevices says how it is with the devices of ports.
+func (d *Daemon) tellDevices(of func(port string) bool) {
+	for _, p := range d.model.Ports {
+		if !of(p.Name) {
+			continue
+		}
+		switch l, _ := d.node.Live(p.Name); l.State {
+		case api.PortAbsent:
+			d.log.Warn("a port has no device", "port", p.Name, "error", l.Message)
+		default:
+			d.log.Debug("port", "port", p.Name, "state", string(l.State), "device", l.Mode)
+		}
+	}
 }
 
 // logFaults tells each fault of a configuration with its place.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/node"
 )
@@ -206,16 +207,39 @@ func TestBadConfigurationKeepsTheOldOne(t *testing.T) {
 	r.until(func() bool { return r.Status().LastError == "" }, "what is in force is given again")
 	require.Equal(t, before.Epoch, r.node.Status().Epoch, "and is no change")
 
+	replaceFile(t, path, strings.Replace(segment, "1024", "2048", 1)+"kind: NetworkPolicy\n---\n"+ports("a", "b"))
+	r.until(func() bool { return r.Status().LastError != "" }, "another fault")
+	require.Equal(t, before.Digest, r.db.Digest(), "nothing of it is saved")
+	require.NotContains(t, r.db.Allocations().Numbers, "b")
+	r.stop()
+}
+
+// Settings that a node is made with wait, and the others do not wait for them.
+func TestSettingsThatNeedARestart(t *testing.T) {
+	path := write(t, t.TempDir()+"/s.yaml", segment+ports("a"))
+	state := t.TempDir()
+	r := start(t, Config{Paths: []string{path}, State: state})
 	replaceFile(t, path, strings.Replace(segment, "1024", "2048", 1)+ports("a", "b"))
-	r.until(func() bool { return r.Status().LastError != "" }, "a change that needs a restart")
-	require.Contains(t, r.Status().LastError, "spec.limits.sessions")
-	require.Equal(t, before.Digest, r.state.Digest, "what was saved for it is taken back")
-	require.NotContains(t, r.state.Allocations.Numbers, "b")
+	r.until(func() bool { return r.ports() == "a b" }, "the port is there at once")
+	r.until(func() bool {
+		return r.lines("WARN", "settings wait", "spec.limits.sessions: 1024, at the next start 2048") == 1
+	}, "it is told")
+	require.Equal(t, 1024, r.node.Status().Sessions.Capacity)
+	status := func() api.Condition {
+		e, found := r.db.Set().Get(control.Key{Kind: "NodeConfig", Name: "node"})
+		require.True(t, found)
+		return r.conditions(e)[1]
+	}
+	require.Equal(t, api.Condition{
+		Type: api.ConditionProgrammed, Status: "False", Reason: "RestartRequired", Message: "spec.limits.sessions: 1024, at the next start 2048",
+	}, status())
+	revision := r.Status().Revision
 	r.stop()
 
 	r = start(t, Config{Paths: []string{path}, State: state})
-	require.Equal(t, before.Revision+1, r.Status().Revision, "the next start takes it up")
-	require.Equal(t, "a b", r.ports())
+	require.Equal(t, revision, r.Status().Revision, "nothing has changed since")
+	require.Equal(t, 2048, r.node.Status().Sessions.Capacity)
+	require.Equal(t, "True", status().Status)
 	r.stop()
 }
 
@@ -275,7 +299,7 @@ func TestStartWithFaults(t *testing.T) {
 		require.False(t, r.Status().Ready, tt.why)
 		// Everything was given back.
 		r = start(t, Config{State: state})
-		require.NotZero(t, r.lines("WARN", "no configuration was given"))
+		require.NotZero(t, r.lines("WARN", "there is no configuration"))
 		r.stop()
 	}
 }

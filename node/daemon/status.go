@@ -64,12 +64,11 @@ func (s source) Status() api.Status {
 
 // Config implements server.Source.
 func (s source) Config() (revision uint64, objects []any) {
-	s.d.mu.Lock()
-	defer s.d.mu.Unlock()
-	for _, o := range s.d.given {
-		objects = append(objects, o.Value)
+	set := s.d.db.Set()
+	for e := range set.All() {
+		objects = append(objects, e.Object.Value)
 	}
-	return s.d.status.Revision, objects
+	return set.Revision(), objects
 }
 
 // ConfirmTakeover implements server.Source.
