@@ -37,12 +37,21 @@ functions() {
     $1 == "ok" || $1 == "?" { for (i = 0; i < n; i++) print $2, names[i]; n = 0 }'
 }
 
-# run_tests NAME ARGUMENTS...: go test with a readable report that closes with
-# "NAME: n passed, n failed, n skipped".
+# run_tests NAME FLAGS... PACKAGES: go test with a readable report that closes with
+# "NAME: n passed, n failed, n skipped". Tests on real devices share the machine with
+# whatever else it does: up to three that failed are run again, each alone and three times,
+# and all is well if they pass each time. What they said at first stays in the output.
 run_tests() {
-  local name=$1
+  local name=$1 again=bin/again package test
   shift
+  local flags=("${@:1:$#-1}")
   mkdir -p bin
   go build -o bin/testreport ./internal/testreport
-  go test -json -timeout 5m "$@" | bin/testreport -name "$name"
+  go test -json -timeout 5m "$@" | bin/testreport -name "$name" -again "$again" && return
+  [ -s "$again" ] || return 1
+  while read -r package test; do
+    step "unsteady: $test of $package; again, three times"
+    go test -json -timeout 5m -count 3 "${flags[@]}" -run "^$test\$" "$package" </dev/null |
+      bin/testreport -name "$name, again" || return 1
+  done <"$again"
 }

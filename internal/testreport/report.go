@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -156,6 +157,36 @@ func (r *report) close(name string) bool {
 	}
 	fmt.Fprintf(r.out, "%s: %d passed, %d failed, %d skipped\n", name, count["pass"], count["fail"], count["skip"])
 	return ran && len(r.failed) == 0
+}
+
+// maxAgain is how many failed tests are few: more have a reason in common.
+const maxAgain = 3
+
+// again lists the failed tests, without their subtests, if they are worth another attempt.
+func (r *report) again() string {
+	failed, explained := map[string]bool{}, map[string]bool{}
+	for id, result := range r.results {
+		if result != "fail" {
+			continue
+		}
+		name, _, _ := strings.Cut(id.name, "/")
+		failed[id.pkg+" "+name+"\n"] = true
+		explained[id.pkg] = true
+		for _, line := range r.output[id] {
+			if strings.Contains(line, "DATA RACE") || strings.HasPrefix(line, "panic: ") {
+				return ""
+			}
+		}
+	}
+	for _, pkg := range r.failed {
+		if !explained[pkg] {
+			return ""
+		}
+	}
+	if len(failed) > maxAgain {
+		return ""
+	}
+	return strings.Join(slices.Sorted(maps.Keys(failed)), "")
 }
 
 // failsBelow reports whether a subtest of id failed, so that id failed by it.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"strings"
 	"testing"
 
@@ -122,5 +123,35 @@ func TestReport(t *testing.T) {
 			require.Equal(t, row.want, out.String())
 			require.Equal(t, row.ok, ok)
 		})
+	}
+}
+
+func TestAgain(t *testing.T) {
+	fail := func(name string) []string {
+		return []string{`{"Action":"run","Package":"m/a","Test":"` + name + `"}`, `{"Action":"fail","Package":"m/a","Test":"` + name + `"}`}
+	}
+	say := func(name, words string) []string {
+		return []string{`{"Action":"output","Package":"m/a","Test":"` + name + `","Output":"` + words + `\n"}`}
+	}
+	for _, row := range []struct {
+		why  string
+		in   [][]string
+		want string
+	}{
+		{"nothing failed", nil, ""},
+		{"a test, named without what failed in it", [][]string{fail("T"), fail("T/x"), fail("U")}, "m/a T\nm/a U\n"},
+		{"many have a reason in common", [][]string{fail("A"), fail("B"), fail("C"), fail("D")}, ""},
+		{"a race is one, however rarely it shows", [][]string{say("T", "WARNING: DATA RACE"), fail("T")}, ""},
+		{"so is a panic", [][]string{say("T", "panic: boom"), fail("T")}, ""},
+		{"and what does not build", [][]string{fail("T"), {`{"Action":"fail","Package":"m/b"}`}}, ""},
+	} {
+		var r report
+		r.out = io.Discard
+		var lines []string
+		for _, part := range row.in {
+			lines = append(lines, part...)
+		}
+		require.NoError(t, r.read(strings.NewReader(strings.Join(lines, "\n"))), row.why)
+		require.Equal(t, row.want, r.again(), row.why)
 	}
 }
