@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/internal/logging"
 	"github.com/sluice-net/sluice/node"
 	"github.com/sluice-net/sluice/node/daemon"
 )
@@ -46,10 +47,13 @@ daemon at a time.`,
   sluice run --config switch.yaml --state /tmp/sluice --log-level debug`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
-			if c.Log, err = newLog(cmd.ErrOrStderr(), level, format); err != nil {
+			logs, err := newLogging(cmd.ErrOrStderr(), level, format)
+			if err != nil {
 				return withStatus(exitUsage, err)
 			}
+			// Nobody could read that the log can't be read.
+			defer func() { _ = logs.Close() }()
+			c.Log = logs.Logger("")
 			if c.Workers, err = parseWorkers(workers); err != nil {
 				return withStatus(exitUsage, err)
 			}
@@ -76,7 +80,7 @@ daemon at a time.`,
 	f.DurationVar(&c.CPULatency, "cpu-latency", 0, "while frames pass, keep idle CPUs from states that take longer to leave, as 0s or 10us; default: the kernel's choice")
 	f.StringArrayVar(&c.Takeover, "takeover", nil, "DEV or NETNS/DEV: a device that may be taken although the host uses it itself; may be repeated")
 	f.DurationVar(&c.TakeoverTimeout, "takeover-timeout", daemon.DefaultTakeoverTimeout, "how long a taken device waits for sluice takeover confirm before it is given back")
-	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&level, "log-level", "info", "debug, info, warn or error; also for a component each: info,store=debug")
 	f.StringVar(&format, "log-format", "text", "text or json")
 	return cmd
 }
@@ -85,6 +89,11 @@ daemon at a time.`,
 func runDaemon(ctx context.Context, c daemon.Config) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGHUP)
+	// A write to standard error whose reader is gone would end the process, unless
+	// somebody waits for the signal (os/signal, "SIGPIPE"). The switch goes on without a log.
+	brokenPipe := make(chan os.Signal, 1)
+	signal.Notify(brokenPipe, syscall.SIGPIPE)
+	defer signal.Stop(brokenPipe)
 	// The first signal to end ends ctx; from then on the next one is wanted.
 	stop := context.AfterFunc(ctx, func() { signal.Notify(signals, syscall.SIGTERM, os.Interrupt) })
 	defer func() { stop(); signal.Stop(signals) }()
@@ -107,20 +116,16 @@ func isConfigError(err error) bool {
 	return faults || errors.Is(err, node.ErrUnsupported)
 }
 
-func newLog(w io.Writer, level, format string) (*slog.Logger, error) {
-	var o slog.HandlerOptions
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("--log-level %s: want debug, info, warn or error", level)
+// newLogging makes what the daemon writes about itself of --log-level and --log-format.
+func newLogging(w io.Writer, levels, format string) (*logging.Logging, error) {
+	parsed, err := logging.ParseLevels(levels)
+	if err != nil {
+		return nil, fmt.Errorf("--log-level: %w", err)
 	}
-	o.Level = l
-	switch format {
-	case "text":
-		return slog.New(slog.NewTextHandler(w, &o)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(w, &o)), nil
+	if !slices.Contains(logging.Format("").Values(), format) {
+		return nil, fmt.Errorf("--log-format %s: want text or json", format)
 	}
-	return nil, fmt.Errorf("--log-format %s: want text or json", format)
+	return logging.New(logging.Options{Writer: w, Format: logging.Format(format), Levels: parsed})
 }
 
 // parseWorkers reads --workers; empty is 0, the configuration's.

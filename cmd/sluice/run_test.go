@@ -23,6 +23,7 @@ func TestRunRefusesFlags(t *testing.T) {
 		{"a number of workers that is none", []string{"--workers", "many"}, exitUsage, "or auto"},
 		{"too many workers", []string{"--workers", "257"}, exitUsage, "1 to 256"},
 		{"a level that is none", []string{"--log-level", "loud"}, exitUsage, "debug, info, warn or error"},
+		{"a component's level that is none", []string{"--log-level", "info,store=loud"}, exitUsage, "--log-level: the level of store"},
 		{"a format that is none", []string{"--log-format", "xml"}, exitUsage, "text or json"},
 		{"an address that is none", []string{"--api", "/run/x.sock", "--ephemeral"}, exitUsage, "want unix:PATH"},
 		{"buffers below none", []string{"--buffers", "-1", "--ephemeral"}, exitUsage, "buffers: -1"},
