@@ -40,7 +40,7 @@ func (a *answerer) serve(d *Daemon) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop, a.done = stop, make(chan error, 1)
-	s := server.New(source{d.node, d}, server.Options{Socket: a.path, Log: d.log})
+	s := server.New(source{d.node, d}, server.Options{Socket: a.path, Log: d.log, Objects: objects{d}, Logs: d.config.Logs})
 	go func() {
 		err := s.Serve(ctx, a.socket)
 		if err != nil {

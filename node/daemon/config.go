@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/control/server"
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/packet"
 )
@@ -61,6 +62,8 @@ type Config struct {
 
 	// Log is told what happens; nil is nobody.
 	Log *slog.Logger
+	// Logs is what Log writes, for the API; nil is nothing that can be asked for.
+	Logs server.Logs
 
 	// Signals are SIGHUP, which reloads, and once the daemon is ending any
 	// other, which ends it at once. May be nil.
