@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -119,16 +120,27 @@ func (d *DB) loadObjects(v *view) error {
 	if err != nil {
 		return err
 	}
-	var all []error
-	for _, r := range records {
-		k, e, err := decodeObject(r)
-		if err != nil {
-			all = append(all, err)
-			continue
+	kept := make([]keptObject, len(records))
+	for i, r := range records {
+		if kept[i], err = decodeKept(r); err != nil {
+			return err
 		}
-		v.set.put(k, e)
 	}
-	return errors.Join(all...)
+	// Decoding is the longest part of a start: each CPU takes its share.
+	share := max(100, len(kept)/runtime.GOMAXPROCS(0)+1)
+	loaded, wrong := make([][]Entry, len(kept)/share+1), make([]error, len(kept)/share+1)
+	var wg sync.WaitGroup
+	for i := range loaded {
+		wg.Go(func() { loaded[i], wrong[i] = entries(kept[i*share : min(len(kept), (i+1)*share)]) })
+	}
+	wg.Wait()
+	if err := errors.Join(wrong...); err != nil {
+		return err
+	}
+	for i, e := range slices.Concat(loaded...) {
+		v.set.put(kept[i].key, e)
+	}
+	return nil
 }
 
 // loadHeads reads the history as far as it leads to the state without a gap. One that does not was

@@ -385,7 +385,7 @@ func TestDamagedRecords(t *testing.T) {
 	}{
 		{"an object that is no JSON", "object/Segment//web", "{", store.ErrDamaged, "object/Segment//web"},
 		{"an object under another's key", "object/Segment//db", `{"object":{"apiVersion":"sluice.dev/v1","kind":"Segment","metadata":{"name":"web"}}}`, store.ErrDamaged, "is kept as Segment db"},
-		{"a key that is none", "object/Segment", `{}`, store.ErrDamaged, "its key is none of an object"},
+		{"a key that is none", "object/Segment", `{}`, store.ErrDamaged, "it is none of an object"},
 		{
 			"an object of a version to come", "object/Segment//web",
 			`{"revision":3,"object":{"apiVersion":"sluice.dev/v1","kind":"Segment","metadata":{"name":"web"},"spec":{"colour":"red"}}}`,

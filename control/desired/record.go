@@ -78,6 +78,11 @@ func (r *entryRecord) entry(k control.Key) (Entry, error) {
 	if len(faults) > 0 {
 		return Entry{}, fmt.Errorf("%v of revision %d: %w by this version (%w); use the version that wrote it", k, r.Revision, errRefused, faults)
 	}
+	return r.with(k, o)
+}
+
+// with makes the entry of the object that the record holds.
+func (r *entryRecord) with(k control.Key, o *control.Object) (Entry, error) {
 	if o.Key() != k {
 		return Entry{}, fmt.Errorf("%w: %v is kept as %v", store.ErrDamaged, o.Key(), k)
 	}
@@ -89,20 +94,64 @@ func (r *entryRecord) entry(k control.Key) (Entry, error) {
 // errRefused is that a stored object does not pass this version's checks.
 var errRefused = errors.New("the stored object is refused")
 
-// decodeObject reads an object's record.
-func decodeObject(r store.Record) (control.Key, Entry, error) {
+// keptObject is an object's record before the object is decoded.
+type keptObject struct {
+	key    control.Key
+	record entryRecord
+}
+
+func decodeKept(r store.Record) (kept keptObject, err error) {
 	parts := strings.Split(strings.TrimPrefix(r.Key, objectPrefix), "/")
-	var record entryRecord
-	err := json.Unmarshal(r.Value, &record)
-	if err == nil && len(parts) != 3 {
-		err = errors.New("its key is none of an object")
+	err = json.Unmarshal(r.Value, &kept.record)
+	if err == nil && (len(parts) != 3 || len(kept.record.Object) == 0) {
+		err = errors.New("it is none of an object")
 	}
 	if err != nil {
-		return control.Key{}, Entry{}, damaged(r.Key, err)
+		return kept, damaged(r.Key, err)
 	}
-	k := control.Key{Kind: parts[0], Namespace: parts[1], Name: parts[2]}
-	e, err := record.entry(k)
-	return k, e, err
+	kept.key = control.Key{Kind: parts[0], Namespace: parts[1], Name: parts[2]}
+	return kept, nil
+}
+
+// entries decodes objects: all at once, which takes half the time, and one by one if any is refused,
+// to say which.
+func entries(kept []keptObject) ([]Entry, error) {
+	if list, ok := together(kept); ok {
+		return list, nil
+	}
+	var wrong []error
+	list := make([]Entry, len(kept))
+	for i := range kept {
+		var err error
+		if list[i], err = kept[i].record.entry(kept[i].key); err != nil {
+			wrong = append(wrong, err)
+		}
+	}
+	return list, errors.Join(wrong...)
+}
+
+func together(kept []keptObject) ([]Entry, bool) {
+	items := make([]json.RawMessage, len(kept))
+	for i := range kept {
+		items[i] = kept[i].record.Object
+	}
+	data, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "List", "items": items})
+	if err != nil {
+		return nil, false
+	}
+	objects, faults := control.Decode(".json", data, control.Options{})
+	if len(faults) > 0 || len(objects) != len(kept) {
+		return nil, false
+	}
+	list := make([]Entry, len(kept))
+	for i, o := range objects {
+		// Without its position in data, which nobody can look at.
+		bare := &control.Object{APIVersion: o.APIVersion, Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, Value: o.Value}
+		if list[i], err = kept[i].record.with(kept[i].key, bare); err != nil {
+			return nil, false
+		}
+	}
+	return list, true
 }
 
 func damaged(key string, err error) error {

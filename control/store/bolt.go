@@ -89,7 +89,7 @@ func open(path string) (b *Bolt, err error) {
 	}
 	// The lock belongs to f, and so does bbolt's.
 	handOver := func(string, int, os.FileMode) (*os.File, error) { return f, nil }
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{OpenFile: handOver, NoStatistics: true})
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{OpenFile: handOver, NoStatistics: true, NoFreelistSync: true})
 	if err != nil {
 		return nil, fmt.Errorf("open the state file %s: %w", path, err)
 	}
