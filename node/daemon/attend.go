@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -64,9 +65,12 @@ func (a *attendant) attend(m *control.Model) {
 		names[d.NetNS][d.Name] = true
 	}
 	a.mu.Lock()
+	same := maps.EqualFunc(a.names, names, maps.Equal)
 	a.names = names
 	a.mu.Unlock()
-	a.refresh()
+	if !same {
+		a.refresh()
+	}
 }
 
 // refresh watches the namespaces of interest, and no others: a watcher keeps its

@@ -262,6 +262,9 @@ func (d *Daemon) conditions(e desired.Entry) []api.Condition {
 		} else if p.State != api.PortUp {
 			programmed.Status, programmed.Reason = "False", p.Reason
 			programmed.Message = cmp.Or(p.Message, "it has no device")
+			if k.Kind == "Pod" && p.Port.Device.Type == "" {
+				programmed.Message = "its addresses are its own, and nothing is attached to it yet"
+			}
 		}
 	}
 	return []api.Condition{accepted, programmed}
