@@ -9,6 +9,10 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sluice-net/sluice/control/internal/shape"
 )
 
 // Options say how objects are read.
@@ -88,11 +92,12 @@ func place(file string, line, column int) string {
 }
 
 func decode(name string, data []byte, opt Options) ([]*Object, Faults) {
+	data = bytes.TrimPrefix(data, byteOrderMark)
 	if f := encodingFault(data); f != nil {
 		f.File = name
 		return nil, Faults{*f}
 	}
-	d := &decoder{file: name, opt: opt, fields: map[reflect.Type][]field{}}
+	d := &decoder{file: name, opt: opt, fields: map[reflect.Type][]shape.Field{}}
 	trimmed := bytes.TrimSpace(data)
 	if filepath.Ext(name) == ".json" || len(trimmed) > 0 && trimmed[0] == '{' && json.Valid(trimmed) {
 		roots, fault := parseJSON(data)
@@ -119,9 +124,10 @@ func decode(name string, data []byte, opt Options) ([]*Object, Faults) {
 type decoder struct {
 	file    string
 	opt     Options
-	fields  map[reflect.Type][]field
+	fields  map[reflect.Type][]shape.Field
 	objects []*Object
 	faults  Faults
+	skipped []Skipped
 }
 
 // root decodes a document's tree, of a file of that size.
@@ -149,7 +155,8 @@ func (d *decoder) object(doc *document, n *yaml.Node, budget int) {
 	}
 	h := readHeader(n)
 	w.object = objectName(text(h.kind), text(h.namespace), text(h.name))
-	k, verdict := w.kindOf(n, h, d.opt)
+	k, verdict := w.kindOf(n, h, d.opt.SkipUnknown)
+	d.skipped = append(d.skipped, w.skipped...)
 	switch verdict {
 	case isList:
 		for _, e := range w.entries(n) {
@@ -168,20 +175,32 @@ func (d *decoder) object(doc *document, n *yaml.Node, budget int) {
 	case isUseless:
 		return
 	}
-	value := w.value(n, field{typ: k.Type})
+	w.secret = k.Kind == "Secret"
+	if k.Scope == DefaultScope && text(h.namespace) == "" && text(h.name) != "" {
+		w.object = objectName(k.Kind, metav1.NamespaceDefault, text(h.name))
+	}
+	value := w.value(n, shape.Field{Type: k.Type})
 	ns, name := w.identity(n, k, h)
 	w.source.sort()
-	if len(w.faults) > 0 || verdict == isChecked {
+	if verdict == isChecked {
 		return
 	}
 	o, err := newObject(k, value)
 	if err != nil {
-		w.fault(n, "can't be decoded: "+err.Error(), "")
+		if len(w.faults) == 0 {
+			w.fault(n, "can't be decoded: "+err.Error(), "")
+		}
 		return
 	}
-	o.Namespace, o.Name, o.source = ns, name, w.source
+	o.Namespace, o.Name = ns, name
 	o.Meta().Namespace = ns
-	d.objects = append(d.objects, o)
+	o.source = w.source
+	o.source.imported = k.imported
+	o.complete()
+	w.faults = append(w.faults, w.unrelated(checkObject(o))...)
+	if len(w.faults) == 0 {
+		d.objects = append(d.objects, o)
+	}
 }
 
 // newObject makes an object of a kind from what the walker has checked.
@@ -194,8 +213,8 @@ func newObject(k kind, value any) (*Object, error) {
 	if err := json.Unmarshal(data, o.Value); err != nil {
 		return nil, err
 	}
-	if k.importing != nil {
-		if o.Value, err = k.importing(o.Value); err != nil {
+	if k.imported != nil {
+		if o.Value, err = k.imported.keep(o.Value); err != nil {
 			return nil, err
 		}
 		o.APIVersion = kindsNamed(k.Kind)[0].APIVersion
@@ -204,14 +223,42 @@ func newObject(k kind, value any) (*Object, error) {
 	return o, nil
 }
 
+// complete does what the API server does to an object that it takes: a Secret's
+// stringData is for writing only.
+func (o *Object) complete() {
+	s, ok := o.Value.(*corev1.Secret)
+	if !ok || len(s.StringData) == 0 {
+		return
+	}
+	if s.Data == nil {
+		s.Data = map[string][]byte{}
+	}
+	for key, value := range s.StringData {
+		s.Data[key] = []byte(value)
+		where := "[" + cleanKey(key) + "]"
+		o.source.rename("stringData"+where, "data"+where)
+	}
+	o.source.rename("stringData", "data")
+	s.StringData = nil
+	o.source.sort()
+}
+
 // clamp keeps faults within the file: YAML takes more characters for line
 // breaks than editors do.
 func (d *decoder) clamp(data []byte) {
 	lines := bytes.Split(data, []byte("\n"))
+	within := func(line, column *int) {
+		*line = min(max(*line, 1), len(lines))
+		*column = min(max(*column, 1), utf8.RuneCount(lines[*line-1])+1)
+	}
 	for i := range d.faults {
-		f := &d.faults[i]
-		f.File = d.file
-		f.Line = min(max(f.Line, 1), len(lines))
-		f.Column = min(max(f.Column, 1), utf8.RuneCount(lines[f.Line-1])+1)
+		d.faults[i].File = d.file
+		within(&d.faults[i].Line, &d.faults[i].Column)
+	}
+	for _, s := range d.skipped {
+		within(&s.Line, &s.Column)
+		if d.opt.Skipped != nil {
+			d.opt.Skipped(s)
+		}
 	}
 }

@@ -95,19 +95,50 @@ func TestPosition(t *testing.T) {
 
 func TestSkipUnknown(t *testing.T) {
 	text := `
-{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {what: ever}}
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: a, namespace: web}, spec: {what: ever}}
 ---
 {apiVersion: sluice.dev/v1, kind: VirtualServer, metadata: {name: a}}
 ---
 {apiVersion: metallb.io/v1beta1, kind: IPPool, metadata: {name: a}}
 ---
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: Servce, metadata: {name: a}}
+- {apiVersion: example.com/v1, kind: Prt, metadata: {name: a}}
+---
 {apiVersion: v1, kind: Namespace, metadata: {name: a}}
 `
-	list, faults := Decode("a.yaml", []byte(text), Options{SkipUnknown: true})
+	var skipped []Skipped
+	list, faults := Decode("a.yaml", []byte(text), Options{SkipUnknown: true, Skipped: func(s Skipped) { skipped = append(skipped, s) }})
 	require.NoError(t, faults.Err())
 	require.Len(t, list, 1)
-	_, faults = Decode("a.yaml", []byte(text), Options{})
-	require.Len(t, faults, 3)
+	require.Equal(t, []Skipped{
+		{"apps/v1", "Deployment", "web", "a", "a.yaml", 2, 1, "this version does not know the kind"},
+		{"sluice.dev/v1", "VirtualServer", "", "a", "a.yaml", 4, 1, "this version does not support the kind"},
+		{"metallb.io/v1beta1", "IPPool", "", "a", "a.yaml", 6, 1, "this version does not know the kind of that apiVersion, but of sluice.dev/v1"},
+		{"v1", "Servce", "", "a", "a.yaml", 11, 3, "this version does not know the kind: did you mean Service?"},
+		{"example.com/v1", "Prt", "", "a", "a.yaml", 12, 3, "this version does not know the kind"},
+	}, skipped)
+
+	list, faults = Decode("a.yaml", []byte(text), Options{})
+	require.Nil(t, list)
+	require.Len(t, faults, 5, "without the option, all of them are faults at once")
+
+	for _, row := range []struct{ why, text, want string }{
+		{
+			"nobody else has kinds in the core group", "{apiVersion: v1, kind: Ingress, metadata: {name: a}, spec: {defaultBackend: {}}}",
+			"the kind Ingress has no apiVersion v1",
+		},
+		{
+			"another version of a known group was meant", "{apiVersion: sluice.dev/v2, kind: Segment, metadata: {name: a}}",
+			"the kind Segment has no apiVersion sluice.dev/v2",
+		},
+		{"what is no object has no kind", "{metadata: {name: a}}", "the field kind is missing"},
+	} {
+		_, faults := Decode("a.yaml", []byte(row.text), Options{SkipUnknown: true})
+		require.ErrorContains(t, faults.Err(), row.want, row.why)
+	}
 }
 
 func TestNewObject(t *testing.T) {

@@ -2,53 +2,10 @@ package control
 
 import (
 	"reflect"
-	"strconv"
-	"strings"
 	"sync"
+
+	"github.com/sluice-net/sluice/control/internal/shape"
 )
-
-// field is a field of a Go struct as YAML sees it.
-type field struct {
-	name     string
-	typ      reflect.Type
-	required bool
-	network  bool // form:"network"
-	min, max *int64
-}
-
-// fieldsOf lists the fields of struct type t, those of embedded structs
-// included, as encoding/json would.
-func fieldsOf(t reflect.Type) []field {
-	var fields []field
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		inline := f.Anonymous && name == "" || strings.Contains(options, "inline")
-		switch {
-		case name == "-":
-		case inline && f.Type.Kind() == reflect.Struct:
-			fields = append(fields, fieldsOf(f.Type)...)
-		case f.IsExported():
-			if name == "" {
-				name = f.Name
-			}
-			fields = append(fields, field{
-				name: name, typ: f.Type,
-				required: f.Tag.Get("required") == "true",
-				network:  f.Tag.Get("form") == "network",
-				min:      bound(f.Tag.Get("min")), max: bound(f.Tag.Get("max")),
-			})
-		}
-	}
-	return fields
-}
-
-func bound(tag string) *int64 {
-	if n, err := strconv.ParseInt(tag, 10, 64); err == nil {
-		return &n
-	}
-	return nil
-}
 
 // isFieldName reports whether some kind has a field of that name, at whatever
 // depth.
@@ -67,9 +24,9 @@ var fieldNames = sync.OnceValue(func() map[string]bool {
 				return
 			}
 			seen[t] = true
-			for _, f := range fieldsOf(t) {
-				names[f.name] = true
-				visit(f.typ)
+			for _, f := range shape.FieldsOf(t) {
+				names[f.Name] = true
+				visit(f.Type)
 			}
 		}
 	}

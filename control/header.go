@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
@@ -75,7 +76,7 @@ const (
 )
 
 // kindOf finds an object's kind and reports a wrong or missing one.
-func (w *walker) kindOf(n *yaml.Node, h header, opt Options) (kind, verdict) {
+func (w *walker) kindOf(n *yaml.Node, h header, skipUnknown bool) (kind, verdict) {
 	result := isGood
 	for _, f := range []struct {
 		name string
@@ -104,8 +105,14 @@ func (w *walker) kindOf(n *yaml.Node, h header, opt Options) (kind, verdict) {
 	}
 	named := kindsNamed(name)
 	if len(named) == 0 {
-		if !opt.SkipUnknown {
-			w.fault(h.kind, "unknown kind "+cleanKey(name), kindHint(name))
+		hint := kindHint(name)
+		switch {
+		case !skipUnknown:
+			w.fault(h.kind, "unknown kind "+cleanKey(name), hint)
+		case strings.HasPrefix(hint, "did you mean") && !foreign(version, apiVersions()):
+			w.skip(n, h, "this version does not know the kind: "+hint)
+		default:
+			w.skip(n, h, "this version does not know the kind")
 		}
 		return kind{}, isUseless
 	}
@@ -118,20 +125,50 @@ func (w *walker) kindOf(n *yaml.Node, h header, opt Options) (kind, verdict) {
 		}
 	}
 	if version != "" && !slices.Contains(versions, version) {
-		if opt.SkipUnknown && nearest(version, versions) == "" {
-			// Another group's kind of the same name.
+		if skipUnknown && foreign(version, versions) {
+			w.skip(n, h, "this version does not know the kind of that apiVersion, but of "+strings.Join(versions, " and "))
 			return kind{}, isUseless
 		}
 		w.fault(h.apiVersion, "the kind "+name+" has no apiVersion "+cleanKey(version), "write "+strings.Join(versions, " or "))
 		result = isChecked
 	}
 	if k.Type == nil {
-		if !opt.SkipUnknown {
+		if skipUnknown {
+			w.skip(n, h, "this version does not support the kind")
+		} else {
 			w.fault(h.kind, "the kind "+name+" is not supported by this version", "")
 		}
 		return kind{}, isUseless
 	}
 	return k, result
+}
+
+// foreign reports whether an apiVersion is of a group that none of versions is
+// of, nor probably meant to be: the kind is another's that has the same name. Nobody else
+// has kinds in the group without a name.
+func foreign(version string, versions []string) bool {
+	group, _, grouped := strings.Cut(version, "/")
+	return grouped && nearest(version, versions) == "" && !slices.ContainsFunc(versions, func(v string) bool {
+		known, _, _ := strings.Cut(v, "/")
+		return known == group
+	})
+}
+
+func apiVersions() (all []string) {
+	for _, k := range kinds {
+		all = append(all, k.APIVersion)
+	}
+	return all
+}
+
+// skip leaves an object out.
+func (w *walker) skip(n *yaml.Node, h header, reason string) {
+	s := Skipped{
+		APIVersion: text(h.apiVersion), Kind: text(h.kind), Namespace: text(h.namespace), Name: text(h.name),
+		File: w.file, Reason: reason,
+	}
+	s.Line, s.Column = w.place(n)
+	w.skipped = append(w.skipped, s)
 }
 
 // identity checks an object's name, namespace and labels, and returns the
@@ -146,6 +183,8 @@ func (w *walker) identity(n *yaml.Node, k kind, h header) (ns, name string) {
 		w.fault(h.name, "metadata.name: a name can't contain /", "what stands before it goes to metadata.namespace")
 	case len(validation.IsDNS1123Subdomain(h.name.Value)) > 0:
 		w.fault(h.name, "metadata.name: "+clip(h.name.Value)+" is not a name", nameForm)
+	case k.Kind == "Service" && len(validation.IsDNS1123Label(h.name.Value)) > 0:
+		w.fault(h.name, "metadata.name: "+clip(h.name.Value)+" is not a Service's name", labelForm)
 	case k.Kind == "Namespace" && len(validation.IsDNS1123Label(h.name.Value)) > 0:
 		w.fault(h.name, "metadata.name: "+clip(h.name.Value)+" is not a namespace's name", namespaceForm)
 	default:
@@ -154,7 +193,7 @@ func (w *walker) identity(n *yaml.Node, k kind, h header) (ns, name string) {
 	switch {
 	case h.namespace == nil || h.namespace.Value == "":
 		if k.Scope == DefaultScope {
-			ns = "default"
+			ns = metav1.NamespaceDefault
 		}
 	case k.Scope == ClusterScope:
 		w.fault(h.namespace, "metadata.namespace: the kind "+k.Kind+" has no namespaces", "leave it out")
@@ -169,7 +208,7 @@ func (w *walker) identity(n *yaml.Node, k kind, h header) (ns, name string) {
 
 const (
 	nameForm      = "lower-case letters, digits, - and ., at most 253, a letter or digit first and last"
-	namespaceForm = "lower-case letters, digits and -, at most 63, a letter or digit first and last"
+	namespaceForm = labelForm
 )
 
 // labels checks metadata.labels against Kubernetes' form, which selectors
@@ -186,11 +225,11 @@ func (w *walker) labels(n *yaml.Node) {
 		}
 		if len(validation.IsQualifiedName(k.Value)) > 0 {
 			w.fault(k, "metadata.labels: "+cleanKey(k.Value)+" is not a label's key",
-				"at most 63 letters, digits, -, _ and ., after an optional domain and /")
+				labelKeyForm)
 		}
 		if v.Kind == yaml.ScalarNode && v.ShortTag() == "!!str" && len(validation.IsValidLabelValue(v.Value)) > 0 {
 			w.fault(v, "metadata.labels: "+strconv.Quote(clip(v.Value))+" is not a label's value",
-				"at most 63 letters, digits, -, _ and ., a letter or digit first and last")
+				valueForm)
 		}
 	}
 }

@@ -2,7 +2,10 @@ package control
 
 import (
 	"encoding/json"
+	"reflect"
+	"strings"
 
+	extensionsv1beta1 "k8s.io/api/extensions/v1beta1"
 	networkingv1 "k8s.io/api/networking/v1"
 	networkingv1beta1 "k8s.io/api/networking/v1beta1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -10,6 +13,18 @@ import (
 
 // ingressVersion is the version of Ingress that is kept.
 const ingressVersion = "networking.k8s.io/v1"
+
+// ingressPaths are the fields of a kept Ingress by the names that they have in the versions that are
+// imported: faults speak of what is in the file.
+var ingressPaths = strings.NewReplacer(
+	"spec.defaultBackend", "spec.backend",
+	".service.name", ".serviceName",
+	".service.port.number", ".servicePort",
+	".service.port.name", ".servicePort",
+	".service.port", ".servicePort",
+)
+
+var ingressImport = imported{importIngress, ingressPaths}
 
 // importIngress turns an Ingress of extensions/v1beta1 or networking.k8s.io/v1beta1, whose
 // fields are the same, into one of networking.k8s.io/v1, as Kubernetes' API server did
@@ -47,6 +62,33 @@ func importIngress(value any) (any, error) {
 		}
 	}
 	return &now, nil
+}
+
+// otherIngress is a hint about a field that another version of Ingress has, "" for others.
+func otherIngress(t reflect.Type, name string) string {
+	const old = "versions v1beta1 have it; "
+	switch t {
+	case reflect.TypeFor[networkingv1.IngressBackend]():
+		switch name {
+		case "serviceName":
+			return old + ingressVersion + " has service.name"
+		case "servicePort":
+			return old + ingressVersion + " has service.port.number and service.port.name"
+		}
+	case reflect.TypeFor[networkingv1.IngressSpec]():
+		if name == "backend" {
+			return old + ingressVersion + " has defaultBackend"
+		}
+	case reflect.TypeFor[networkingv1beta1.IngressBackend](), reflect.TypeFor[extensionsv1beta1.IngressBackend]():
+		if name == "service" {
+			return ingressVersion + " has it; this version has serviceName and servicePort"
+		}
+	case reflect.TypeFor[networkingv1beta1.IngressSpec](), reflect.TypeFor[extensionsv1beta1.IngressSpec]():
+		if name == "defaultBackend" {
+			return ingressVersion + " has it; this version has backend"
+		}
+	}
+	return ""
 }
 
 func ingressBackend(old *networkingv1beta1.IngressBackend) networkingv1.IngressBackend {

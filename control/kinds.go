@@ -61,10 +61,14 @@ func (k KindInfo) answersTo(word string) bool {
 
 // kind is a kind of object in a version of its API.
 type kind struct {
-	KindInfo  // Type is nil if the kind is known, but not supported by this version
-	importing func(value any) (stored any, err error)
-	// importing turns a value of an older version into one of the version that
-	// is kept; nil for versions that are kept.
+	KindInfo           // Type is nil if the kind is known, but not supported by this version
+	imported *imported // nil for versions that are kept
+}
+
+// imported is how an older version of a kind becomes the one that is kept.
+type imported struct {
+	keep  func(value any) (kept any, err error)
+	paths *strings.Replacer // of fields of what is kept, to their names in the older version
 }
 
 // kinds are all that objects may be of. Pod has not kubectl's short name po:
@@ -92,8 +96,8 @@ var kinds = []kind{
 	{KindInfo{"v1", "Secret", "secrets", "secret", nil, DefaultScope, reflect.TypeFor[corev1.Secret]()}, nil},
 	{KindInfo{"discovery.k8s.io/v1", "EndpointSlice", "endpointslices", "endpointslice", nil, DefaultScope, reflect.TypeFor[discoveryv1.EndpointSlice]()}, nil},
 	{KindInfo{ingressVersion, "Ingress", "ingresses", "ingress", []string{"ing"}, DefaultScope, reflect.TypeFor[networkingv1.Ingress]()}, nil},
-	{KindInfo{"networking.k8s.io/v1beta1", "Ingress", "ingresses", "ingress", []string{"ing"}, DefaultScope, reflect.TypeFor[networkingv1beta1.Ingress]()}, importIngress},
-	{KindInfo{"extensions/v1beta1", "Ingress", "ingresses", "ingress", []string{"ing"}, DefaultScope, reflect.TypeFor[extensionsv1beta1.Ingress]()}, importIngress},
+	{KindInfo{"networking.k8s.io/v1beta1", "Ingress", "ingresses", "ingress", []string{"ing"}, DefaultScope, reflect.TypeFor[networkingv1beta1.Ingress]()}, &ingressImport},
+	{KindInfo{"extensions/v1beta1", "Ingress", "ingresses", "ingress", []string{"ing"}, DefaultScope, reflect.TypeFor[extensionsv1beta1.Ingress]()}, &ingressImport},
 	{KindInfo{"networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", "networkpolicy", []string{"netpol"}, DefaultScope, reflect.TypeFor[networkingv1.NetworkPolicy]()}, nil},
 }
 
@@ -102,7 +106,7 @@ var kinds = []kind{
 func Kinds() []KindInfo {
 	var all []KindInfo
 	for _, k := range kinds {
-		if k.Type != nil && k.importing == nil {
+		if k.Type != nil && k.imported == nil {
 			all = append(all, k.KindInfo)
 		}
 	}
@@ -114,7 +118,7 @@ func Kinds() []KindInfo {
 func Imports() []KindInfo {
 	var all []KindInfo
 	for _, k := range kinds {
-		if k.importing != nil {
+		if k.imported != nil {
 			all = append(all, k.KindInfo)
 		}
 	}
@@ -185,13 +189,16 @@ func kindHint(name string) string {
 	all, supported := []string{"List"}, []string{"List"}
 	for _, k := range kinds {
 		all = append(all, k.Kind)
-		if k.Type != nil && k.importing == nil {
+		if k.Type != nil && k.imported == nil {
 			supported = append(supported, k.Kind)
 		}
+	}
+	if k, found := KindNamed(name); found {
+		return "did you mean " + k.Kind + "?"
 	}
 	if near := nearest(name, all); near != "" {
 		return "did you mean " + near + "?"
 	}
 	slices.Sort(supported)
-	return "this version reads " + strings.Join(supported, ", ")
+	return "this version reads " + strings.Join(supported, ", ") + "; --skip-unknown passes over others"
 }

@@ -46,7 +46,7 @@ func (k Key) Compare(other Key) int {
 // field around it that is written; of the object itself for "". The file is
 // empty and the numbers are 0 if the object came from no file.
 func (o *Object) Position(path string) (file string, line, column int) {
-	m := o.source.find(path)
+	m := o.source.find(o.written(path))
 	return o.source.file, int(m.line), int(m.column)
 }
 
@@ -55,12 +55,21 @@ func (o *Object) Meta() *metav1.ObjectMeta {
 	return o.Value.(metav1.ObjectMetaAccessor).GetObjectMeta().(*metav1.ObjectMeta)
 }
 
+// written returns the path that a field has in the file: that of an older version,
+// if the object is imported.
+func (o *Object) written(path string) string {
+	if o.source.imported == nil {
+		return path
+	}
+	return o.source.imported.paths.Replace(path)
+}
+
 // at makes a fault of the field at path.
 func (o *Object) at(path, message, hint string) Fault {
 	f := Fault{Object: o.Key().String(), Message: message, Hint: hint}
 	f.File, f.Line, f.Column = o.Position(path)
 	if path != "" {
-		f.Message = path + ": " + message
+		f.Message = o.written(path) + ": " + message
 	}
 	return f
 }
@@ -87,6 +96,8 @@ func objectName(kind, namespace, name string) string {
 type source struct {
 	file  string
 	marks []mark // sorted by path
+
+	imported *imported // of the version in which the fields are written; nil if that is kept
 }
 
 // mark is the place of one field. The path is kept as a hash: a collision
@@ -100,6 +111,19 @@ func hashPath(path string) uint32 { return uint32(xxhash.Sum64String(path)) }
 
 func (s *source) add(path string, line, column int) {
 	s.marks = append(s.marks, mark{hashPath(path), uint32(line), uint32(column)})
+}
+
+// rename gives a field that is written under one path another, unless that is
+// written, too. Sort then.
+func (s *source) rename(from, to string) {
+	hash := hashPath(from)
+	i := slices.IndexFunc(s.marks, func(m mark) bool { return m.path == hash })
+	if i < 0 {
+		return
+	}
+	m := s.marks[i]
+	m.path = hashPath(to)
+	s.marks = append(s.marks, m)
 }
 
 func (s *source) sort() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -36,6 +37,7 @@ func splitDocuments(text string) []*document {
 	var docs []*document
 	d, empty := &document{}, true
 	for i, line := range strings.SplitAfter(text, "\n") {
+		line = strings.TrimPrefix(line, string(byteOrderMark)) // of a file that was appended
 		if rest, found := strings.CutPrefix(line, "---"); found && (rest == "" || strings.ContainsAny(rest[:1], " \t\r\n")) {
 			if !empty {
 				docs = append(docs, d)
@@ -61,11 +63,14 @@ func (d *document) parse() ([]*yaml.Node, Faults) {
 		if failure == nil {
 			break
 		}
+		if fault := d.templateFault(); fault != nil {
+			return nil, append(faults, *fault)
+		}
 		before := *failure
 		undo := d.snapshot()
 		fault := d.repairTabs()
 		if fault == nil {
-			fault = d.repairColon(failure.line)
+			fault = d.repairColon(failure)
 		}
 		if fault == nil {
 			break
@@ -81,6 +86,8 @@ func (d *document) parse() ([]*yaml.Node, Faults) {
 	}
 	if failure != nil {
 		faults = append(faults, d.syntaxFault(failure))
+	} else if fault := d.templateFault(); fault != nil && slices.ContainsFunc(roots, hasMappingKey) {
+		return nil, append(faults, *fault)
 	}
 	return roots, faults
 }
@@ -148,25 +155,32 @@ func (d *document) repairTabs() *Fault {
 }
 
 // missingSpace matches a line whose key has its value glued to the colon.
-var missingSpace = regexp.MustCompile(`^(\s*(?:- +)*)([A-Za-z][A-Za-z0-9]*):([^\s:/].*)`)
+var missingSpace = regexp.MustCompile(`^(\s*(?:- +)*)([A-Za-z][\w./-]*):([^\s:/].*)`)
 
 // missingSpaceFault says where the line, number from 1, lacks a space after
-// the colon of a field that exists; from is the number of bytes to skip.
-func missingSpaceFault(line string, number, from int) *Fault {
+// the colon of a field that exists, or of any key; from is the number of bytes to skip.
+func (d *document) missingSpaceFault(line string, number, from int, anyKey bool) *Fault {
 	if from > len(line) {
 		return nil
 	}
 	m := missingSpace.FindStringSubmatch(line[from:])
-	if m == nil || !isFieldName(m[2]) {
+	if m == nil || !anyKey && !isFieldName(m[2]) {
 		return nil
+	}
+	value := clip(m[3])
+	if slices.ContainsFunc(d.lines, secretLine.MatchString) {
+		value = "…" // its values are not for logs
 	}
 	return &Fault{
 		Line:    number,
 		Column:  utf8.RuneCountInString(line[:from]+m[1]+m[2]) + 1,
 		Message: "a space is missing after the colon",
-		Hint:    "write " + strconv.Quote(m[2]+": "+clip(m[3])),
+		Hint:    "write " + strconv.Quote(m[2]+": "+value),
 	}
 }
+
+// secretLine matches the line that makes a document a Secret.
+var secretLine = regexp.MustCompile(`\bkind"?:\s*["']?Secret\b`)
 
 // clip shortens what a user wrote so that a message stays one readable line.
 func clip(s string) string {
@@ -180,17 +194,22 @@ func clip(s string) string {
 // repairColon puts in the missing space nearest before the line at which the
 // parser gave up: a value without one runs on into the next lines, so the
 // error comes late.
-func (d *document) repairColon(at int) *Fault {
-	for i := min(at+1, len(d.lines)) - 1; i >= 0; i-- {
-		fault := missingSpaceFault(d.lines[i], d.line+i+1, 0)
-		if fault == nil {
-			continue
+func (d *document) repairColon(e *syntaxError) *Fault {
+	// Keys of labels and selectors are anybody's; that they lack a space is certain
+	// only where the parser stumbles over a second colon.
+	stumbles := strings.Contains(e.message, "mapping values are not allowed")
+	for _, anyKey := range []bool{false, true} {
+		for i := min(e.line+1, len(d.lines)) - 1; i >= 0 && (!anyKey || stumbles); i-- {
+			fault := d.missingSpaceFault(d.lines[i], d.line+i+1, 0, anyKey)
+			if fault == nil {
+				continue
+			}
+			colon := strings.IndexByte(d.lines[i], ':')
+			d.lines[i] = d.lines[i][:colon+1] + " " + d.lines[i][colon+1:]
+			d.edits = append(d.edits, edit{line: i + 1, column: fault.Column + 1, shift: 1})
+			fault.Column = d.originalColumn(i+1, fault.Column)
+			return fault
 		}
-		colon := strings.IndexByte(d.lines[i], ':')
-		d.lines[i] = d.lines[i][:colon+1] + " " + d.lines[i][colon+1:]
-		d.edits = append(d.edits, edit{line: i + 1, column: fault.Column + 1, shift: 1})
-		fault.Column = d.originalColumn(i+1, fault.Column)
-		return fault
 	}
 	return nil
 }
@@ -253,6 +272,9 @@ func (d *document) syntaxFault(e *syntaxError) Fault {
 // encodingFault finds what keeps data from being text: YAML and JSON are
 // UTF-8 without control characters.
 func encodingFault(data []byte) *Fault {
+	if f := utf16Fault(data); f != nil {
+		return f
+	}
 	for i := 0; i < len(data); {
 		r, size := utf8.DecodeRune(data[i:])
 		bad := ""

@@ -1,39 +1,41 @@
 package control
 
 import (
-	"encoding"
-	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/control/internal/shape"
 )
 
 // walker checks a tree of nodes against a Go type, strictly, and builds the
 // JSON value that decodes to it. One walker does one object: all its faults
 // are collected, then the value is thrown away.
 type walker struct {
-	doc    *document // nil for JSON
-	file   string
-	object string
-	faults Faults
-	source source
-	path   string
-	// fields caches fieldsOf.
-	fields map[reflect.Type][]field
+	doc     *document // nil for JSON
+	file    string
+	object  string
+	faults  Faults
+	faulty  []string // paths of the faults
+	skipped []Skipped
+	source  source
+	path    string
+	// fields caches shape.FieldsOf.
+	fields map[reflect.Type][]shape.Field
+	// secret is set for a Secret: its values are not for logs.
+	secret bool
 	// budget is the number of nodes that may still be visited: aliases can make
 	// a small file stand for a huge one.
 	budget int
 	// aliases that are being followed, against ones that contain themselves.
 	following map[*yaml.Node]bool
 }
-
-var (
-	jsonUnmarshaler = reflect.TypeFor[json.Unmarshaler]()
-	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
-)
 
 // place turns a node's position into the file's.
 func (w *walker) place(n *yaml.Node) (line, column int) {
@@ -44,12 +46,36 @@ func (w *walker) place(n *yaml.Node) (line, column int) {
 }
 
 func (w *walker) fault(n *yaml.Node, message, hint string) {
+	if pasted := pastedHint(n.Value); pasted != "" {
+		hint = pasted
+	}
 	f := Fault{File: w.file, Object: w.object, Message: message, Hint: hint}
 	f.Line, f.Column = w.place(n)
 	if w.path != "" {
 		f.Message = w.path + ": " + message
 	}
 	w.faults = append(w.faults, f)
+	w.faulty = append(w.faulty, w.path)
+}
+
+// unrelated leaves out faults about fields which have one already, or are in or around such:
+// what is wrong with them may follow from it.
+func (w *walker) unrelated(faults Faults) Faults {
+	if len(w.faulty) == 0 {
+		return faults
+	}
+	return slices.DeleteFunc(faults, func(f Fault) bool {
+		path, _, _ := strings.Cut(f.Message, ": ")
+		return slices.ContainsFunc(w.faulty, func(bad string) bool {
+			return bad != "" && (path == bad || within(path, bad) || within(bad, path))
+		})
+	})
+}
+
+// within reports whether the field at path is in the one at around.
+func within(path, around string) bool {
+	rest, found := strings.CutPrefix(path, around)
+	return found && rest != "" && (rest[0] == '.' || rest[0] == '[')
 }
 
 // under runs visit with the path extended by a field name or "[…]".
@@ -65,7 +91,7 @@ func (w *walker) under(step string, visit func()) {
 
 // value checks n, which must become a t, and returns it as JSON; nil where it
 // is null or at fault.
-func (w *walker) value(n *yaml.Node, f field) any {
+func (w *walker) value(n *yaml.Node, f shape.Field) any {
 	if n.Kind == yaml.AliasNode {
 		if w.following[n.Alias] {
 			w.fault(n, "the alias *"+clip(n.Value)+" contains itself", "")
@@ -84,36 +110,31 @@ func (w *walker) value(n *yaml.Node, f field) any {
 	line, column := w.place(n)
 	w.source.add(w.path, line, column)
 
-	t := f.typ
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	f.typ = t
-	switch {
-	case isNull(n):
-		if f.required {
+	form, t := shape.FormOf(f.Type)
+	f.Type = t
+	if isNull(n) {
+		if f.Required {
 			w.fault(n, "a value is needed", "")
 		}
 		return nil
-	case reflect.PointerTo(t).Implements(jsonUnmarshaler):
-		return w.unmarshaled(n, t)
-	case reflect.PointerTo(t).Implements(textUnmarshaler):
-		return w.text(n, f)
 	}
-	switch t.Kind() {
-	case reflect.Struct:
+	switch form {
+	case shape.Object:
 		return w.structure(n, t)
-	case reflect.Map:
-		return w.mapping(n, t)
-	case reflect.Slice:
-		if t.Elem().Kind() == reflect.Uint8 {
-			return w.unmarshaled(n, t) // base64
-		}
+	case shape.Map:
+		return w.mapping(n, f)
+	case shape.List:
 		return w.list(n, f)
-	case reflect.Interface:
+	case shape.Text:
+		return w.text(n, f)
+	case shape.JSON:
+		return w.unmarshaled(n, t)
+	case shape.Bytes:
+		return w.bytes(n)
+	case shape.Any:
 		return w.free(n)
 	default:
-		return w.scalar(n, f)
+		return w.scalar(n, f, form)
 	}
 }
 
@@ -145,6 +166,10 @@ func (w *walker) entries(n *yaml.Node) []entry {
 		}
 		if earlier, found := first[k.Value]; found {
 			line, column := w.place(earlier)
+			if w.doc != nil && w.path == "" && (k.Value == "apiVersion" || k.Value == "kind") {
+				w.fault(k, "a second object begins here", `write a line "---" before it`)
+				break // all keys are there twice from here
+			}
 			w.fault(k, "the key "+clip(k.Value)+" is there twice", "also at "+strconv.Itoa(line)+":"+strconv.Itoa(column))
 			continue
 		}
@@ -191,7 +216,7 @@ func (w *walker) structure(n *yaml.Node, t reflect.Type) any {
 	}
 	fields, found := w.fields[t]
 	if !found {
-		fields = fieldsOf(t)
+		fields = shape.FieldsOf(t)
 		w.fields[t] = fields
 	}
 	value := map[string]any{}
@@ -206,20 +231,29 @@ func (w *walker) structure(n *yaml.Node, t reflect.Type) any {
 				if v := w.value(e.value, f); v != nil {
 					value[name] = v
 				}
-			case w.path == "status":
+			case w.path == "status", w.path == "status."+name && slices.Contains(statusFields(), name):
 				// What Sluice prints can be given back: it knows the status better.
 			default:
-				w.fault(e.key, "unknown field", didYouMean(name, fieldNamesOf(fields)))
+				hint := otherIngress(t, name)
+				if hint == "" {
+					hint = didYouMean(name, fieldNamesOf(fields))
+				}
+				w.fault(e.key, "unknown field", hint)
 			}
 		})
 	}
 	for _, f := range fields {
-		if f.required && !given[f.name] {
-			w.fault(n, "the field "+f.name+" is missing", "")
+		if f.Required && !given[f.Name] {
+			w.fault(n, "the field "+f.Name+" is missing", "")
 		}
 	}
 	return value
 }
+
+// statusFields are the fields that Sluice adds to every object's status.
+var statusFields = sync.OnceValue(func() []string {
+	return fieldNamesOf(shape.FieldsOf(reflect.TypeFor[api.ObjectStatus]()))
+})
 
 // cleanKey makes a key fit for a path in a one-line message.
 func cleanKey(name string) string {
@@ -234,19 +268,19 @@ func cleanKey(name string) string {
 	return clip(name)
 }
 
-func fieldNamed(fields []field, name string) (field, bool) {
+func fieldNamed(fields []shape.Field, name string) (shape.Field, bool) {
 	for _, f := range fields {
-		if f.name == name {
+		if f.Name == name {
 			return f, true
 		}
 	}
-	return field{}, false
+	return shape.Field{}, false
 }
 
-func fieldNamesOf(fields []field) []string {
+func fieldNamesOf(fields []shape.Field) []string {
 	names := make([]string, len(fields))
 	for i, f := range fields {
-		names[i] = f.name
+		names[i] = f.Name
 	}
 	return names
 }
@@ -265,7 +299,8 @@ func (w *walker) isMapping(n *yaml.Node) bool {
 		}
 		for i := n.Line; i <= len(w.doc.lines); i++ {
 			text := w.doc.lines[i-1]
-			f := missingSpaceFault(text, w.doc.line+i, from)
+			// Elements of a list may be strings with a colon by right.
+			f := w.doc.missingSpaceFault(text, w.doc.line+i, from, !strings.HasSuffix(w.path, "]"))
 			if f == nil || i > n.Line && !strings.Contains(n.Value, strings.TrimSpace(text)) {
 				break
 			}
@@ -278,7 +313,7 @@ func (w *walker) isMapping(n *yaml.Node) bool {
 			return false
 		}
 	}
-	w.fault(n, "must be a mapping, not "+describe(n), "")
+	w.fault(n, "must be a mapping, not "+w.describe(n), "")
 	return false
 }
 
@@ -293,15 +328,16 @@ func byteOffset(s string, chars int) int {
 	return len(s)
 }
 
-func (w *walker) mapping(n *yaml.Node, t reflect.Type) any {
+func (w *walker) mapping(n *yaml.Node, f shape.Field) any {
 	if !w.isMapping(n) {
 		return nil
 	}
 	value := map[string]any{}
+	element := f.Value()
 	for _, e := range w.entries(n) {
 		w.under("["+cleanKey(e.key.Value)+"]", func() {
-			v := w.value(e.value, field{typ: t.Elem()})
-			if v == nil && t.Elem().Kind() == reflect.String {
+			v := w.value(e.value, element)
+			if v == nil && element.Type.Kind() == reflect.String {
 				v = "" // as Kubernetes reads "label:" without a value
 			}
 			value[e.key.Value] = v
@@ -310,26 +346,24 @@ func (w *walker) mapping(n *yaml.Node, t reflect.Type) any {
 	return value
 }
 
-func (w *walker) list(n *yaml.Node, f field) any {
+func (w *walker) list(n *yaml.Node, f shape.Field) any {
 	if n.Kind != yaml.SequenceNode {
 		hint := ""
 		if n.Kind == yaml.MappingNode || n.Kind == yaml.ScalarNode {
 			hint = `each element starts with "- "`
 		}
-		w.fault(n, "must be a list, not "+describe(n), hint)
+		w.fault(n, "must be a list, not "+w.describe(n), hint)
 		return nil
 	}
-	if f.max != nil && int64(len(n.Content)) > *f.max {
-		w.fault(n, fmt.Sprintf("has %d elements, at most %d are allowed", len(n.Content), *f.max), "")
+	if f.Max != nil && int64(len(n.Content)) > *f.Max {
+		w.fault(n, fmt.Sprintf("has %d elements, at most %d are allowed", len(n.Content), *f.Max), "")
 		return nil
 	}
-	if f.required && len(n.Content) == 0 {
+	if f.Required && len(n.Content) == 0 {
 		w.fault(n, "at least one element is needed", "")
 	}
 	value := make([]any, 0, len(n.Content))
-	element := field{typ: f.typ.Elem(), network: f.network}
-	// A null element would be a zero value that passed no check.
-	element.required = true
+	element := f.Element()
 	for i, child := range n.Content {
 		w.under("["+strconv.Itoa(i)+"]", func() {
 			if v := w.value(child, element); v != nil {
@@ -343,16 +377,30 @@ func (w *walker) list(n *yaml.Node, f field) any {
 // free takes anything, as JSON.
 func (w *walker) free(n *yaml.Node) any {
 	if n.Kind == yaml.AliasNode {
-		return w.value(n, field{typ: reflect.TypeFor[any]()})
+		return w.value(n, shape.Field{Type: reflect.TypeFor[any]()})
 	}
 	switch n.Kind {
 	case yaml.MappingNode:
-		return w.mapping(n, reflect.TypeFor[map[string]any]())
+		return w.mapping(n, shape.Field{Type: reflect.TypeFor[map[string]any]()})
 	case yaml.SequenceNode:
-		return w.list(n, field{typ: reflect.TypeFor[[]any]()})
+		return w.list(n, shape.Field{Type: reflect.TypeFor[[]any]()})
 	default:
 		return w.freeScalar(n)
 	}
+}
+
+// describe is the function of that name, but says nothing of what a Secret holds.
+func (w *walker) describe(n *yaml.Node) string {
+	text := describe(n)
+	if n.Kind != yaml.ScalarNode || !w.secret || !strings.HasPrefix(w.path, "data") && !strings.HasPrefix(w.path, "stringData") {
+		return text
+	}
+	for _, what := range []string{"the number", "the boolean", "the string"} {
+		if strings.HasPrefix(text, what) {
+			return "a" + what[len("the"):]
+		}
+	}
+	return text
 }
 
 // describe says what a node is, for "must be …, not …".

@@ -2,6 +2,7 @@ package control
 
 import (
 	"encoding"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -13,19 +14,19 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/control/internal/shape"
 )
 
 // scalar checks a string, boolean or number.
-func (w *walker) scalar(n *yaml.Node, f field) any {
-	t := f.typ
+func (w *walker) scalar(n *yaml.Node, f shape.Field, form shape.Form) any {
 	if n.Kind != yaml.ScalarNode {
-		w.fault(n, "must be "+wanted(t)+", not "+describe(n), "")
+		w.fault(n, "must be "+wanted(form)+", not "+w.describe(n), "")
 		return nil
 	}
-	switch t.Kind() {
-	case reflect.String:
+	switch form {
+	case shape.String:
 		return w.str(n, f)
-	case reflect.Bool:
+	case shape.Boolean:
 		if n.ShortTag() == "!!bool" {
 			var b bool
 			if n.Decode(&b) == nil {
@@ -36,14 +37,13 @@ func (w *walker) scalar(n *yaml.Node, f field) any {
 		if strings.Contains(" yes no on off y n true false ", " "+strings.ToLower(n.Value)+" ") {
 			hint = "write true or false"
 		}
-		w.fault(n, "must be true or false, not "+describe(n), hint)
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		w.fault(n, "must be true or false, not "+w.describe(n), hint)
+	case shape.Integer:
 		return w.whole(n, f)
-	case reflect.Float32, reflect.Float64:
+	case shape.Number:
 		var x float64
 		if tag := n.ShortTag(); tag != "!!int" && tag != "!!float" || n.Decode(&x) != nil || math.IsInf(x, 0) || math.IsNaN(x) {
-			w.fault(n, "must be a number, not "+describe(n), "")
+			w.fault(n, "must be a number, not "+w.describe(n), "")
 			return nil
 		}
 		return x
@@ -53,31 +53,35 @@ func (w *walker) scalar(n *yaml.Node, f field) any {
 	return nil
 }
 
-// wanted names a type in messages.
-func wanted(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.String:
+// wanted names a form in messages.
+func wanted(f shape.Form) string {
+	switch f {
+	case shape.String:
 		return "a string"
-	case reflect.Bool:
+	case shape.Boolean:
 		return "true or false"
-	case reflect.Float32, reflect.Float64:
+	case shape.Number:
 		return "a number"
 	default:
 		return "a whole number"
 	}
 }
 
-func (w *walker) str(n *yaml.Node, f field) any {
+func (w *walker) str(n *yaml.Node, f shape.Field) any {
 	switch n.ShortTag() {
 	case "!!str", "!!timestamp": // a date is text until somebody asks for a date
 	default:
-		w.fault(n, "must be a string, not "+describe(n), "write it in quotation marks: "+strconv.Quote(clip(n.Value)))
+		hint := "write it in quotation marks"
+		if text := w.describe(n); text == describe(n) {
+			hint += ": " + strconv.Quote(clip(n.Value))
+		}
+		w.fault(n, "must be a string, not "+w.describe(n), hint)
 		return nil
 	}
-	if enum, ok := reflect.Zero(f.typ).Interface().(interface{ Values() []string }); ok {
-		return w.oneOf(n, enum.Values())
+	if f.Enum != nil && (n.Value != "" || !f.EmptyToo) {
+		return w.oneOf(n, f.Enum)
 	}
-	if f.required && n.Value == "" {
+	if f.Required && !f.EmptyToo && n.Value == "" {
 		w.fault(n, "must not be empty", "")
 		return nil
 	}
@@ -99,21 +103,21 @@ func (w *walker) oneOf(n *yaml.Node, values []string) any {
 }
 
 // whole checks an integer and its bounds.
-func (w *walker) whole(n *yaml.Node, f field) any {
+func (w *walker) whole(n *yaml.Node, f shape.Field) any {
 	digits := strings.TrimLeft(n.Value, "+-")
 	if n.ShortTag() != "!!int" {
 		hint := ""
 		if _, err := strconv.ParseInt(n.Value, 10, 64); err == nil {
 			hint = "leave the quotation marks out"
 		}
-		w.fault(n, "must be a whole number, not "+describe(n), hint)
+		w.fault(n, "must be a whole number, not "+w.describe(n), hint)
 		return nil
 	}
 	if len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
 		w.fault(n, "the number "+clip(n.Value)+" starts with 0: it would be read in base 8", "leave the 0 out")
 		return nil
 	}
-	low, high := limits(f)
+	low, high := f.Range()
 	var v int64
 	if n.Decode(&v) != nil || v < low || v > high {
 		w.fault(n, fmt.Sprintf("%s is out of range: %d to %d", clip(n.Value), low, high), "")
@@ -122,33 +126,13 @@ func (w *walker) whole(n *yaml.Node, f field) any {
 	return v
 }
 
-// limits are those of the field's tags, else of its type.
-func limits(f field) (low, high int64) {
-	bits := f.typ.Bits()
-	if f.typ.Kind() >= reflect.Uint {
-		low, high = 0, math.MaxInt64
-		if bits < 64 {
-			high = 1<<bits - 1
-		}
-	} else {
-		low, high = -1<<(bits-1), 1<<(bits-1)-1
-	}
-	if f.min != nil {
-		low = *f.min
-	}
-	if f.max != nil {
-		high = *f.max
-	}
-	return low, high
-}
-
 // text checks a scalar of a type that reads itself from text.
-func (w *walker) text(n *yaml.Node, f field) any {
+func (w *walker) text(n *yaml.Node, f shape.Field) any {
 	if n.Kind != yaml.ScalarNode {
-		w.fault(n, "must be "+textForm(f.typ)+", not "+describe(n), "")
+		w.fault(n, "must be "+textForm(f.Type)+", not "+w.describe(n), "")
 		return nil
 	}
-	v := reflect.New(f.typ)
+	v := reflect.New(f.Type)
 	err := v.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(n.Value))
 	hint := ""
 	switch x := v.Elem().Interface().(type) {
@@ -173,13 +157,13 @@ func (w *walker) text(n *yaml.Node, f field) any {
 			err = fmt.Errorf("empty")
 		case x.Addr().Is4In6():
 			err, hint = fmt.Errorf("mapped"), "write it as IPv4"
-		case err == nil && f.network && x != x.Masked():
+		case err == nil && f.Network && x != x.Masked():
 			w.fault(n, x.String()+" has bits set after its prefix", "write "+x.Masked().String())
 			return nil
 		}
 	}
 	if err != nil {
-		w.fault(n, strconv.Quote(clip(n.Value))+" is not "+textForm(f.typ), hint)
+		w.fault(n, strconv.Quote(clip(n.Value))+" is not "+textForm(f.Type), hint)
 		return nil
 	}
 	return n.Value
@@ -211,10 +195,21 @@ func (w *walker) unmarshaled(n *yaml.Node, t reflect.Type) any {
 		err = json.Unmarshal(data, reflect.New(t).Interface())
 	}
 	if err != nil {
-		w.fault(n, describe(n)+" is not a "+typeWord(t), typeHints[t.Name()])
+		w.fault(n, describe(n)+" is not a "+t.Name(), typeHints[t.Name()])
 		return nil
 	}
 	return value
+}
+
+// bytes checks base64.
+func (w *walker) bytes(n *yaml.Node) any {
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" {
+		if _, err := base64.StdEncoding.DecodeString(n.Value); err == nil {
+			return n.Value
+		}
+	}
+	w.fault(n, w.describe(n)+" is not base64 text", "base64 of the value, as `base64 -w0 FILE` prints it")
+	return nil
 }
 
 // typeHints give an example of Kubernetes' types that read themselves; their
@@ -225,13 +220,6 @@ var typeHints = map[string]string{
 	"Duration":    "such as 1m30s",
 	"Quantity":    "such as 500m, 10M or 2Gi",
 	"IntOrString": "a number or a name",
-}
-
-func typeWord(t reflect.Type) string {
-	if t.Name() == "" {
-		return "base64 text"
-	}
-	return t.Name()
 }
 
 func (w *walker) freeScalar(n *yaml.Node) any {
@@ -264,6 +252,6 @@ func (w *walker) freeScalar(n *yaml.Node) any {
 	default:
 		return n.Value
 	}
-	w.fault(n, describe(n)+" can't be read", "write it in quotation marks")
+	w.fault(n, w.describe(n)+" can't be read", "write it in quotation marks")
 	return nil
 }
