@@ -23,9 +23,13 @@ type Error struct {
 	Status int // HTTP's
 	Reason api.Reason
 	Text   string
+	Faults control.Faults // of the documents that were sent; Text has a line for each
 }
 
 func (e *Error) Error() string { return e.Text }
+
+// Unwrap returns the faults, if there are any: errors.As finds control.Faults.
+func (e *Error) Unwrap() error { return e.Faults.Err() }
 
 // Is compares with the errors of package api.
 func (e *Error) Is(target error) bool {
@@ -186,17 +190,13 @@ func (c *Client) check(answer *http.Response) error {
 	return failed(answer.StatusCode, &f)
 }
 
-// failed is a failure as an error: control.Faults for what is wrong with documents,
-// or an Error.
+// failed is a failure as an error.
 func failed(status int, f *api.Failure) error {
-	if len(f.Faults) == 0 {
-		return &Error{status, f.Reason, f.Error}
+	e := &Error{Status: status, Reason: f.Reason, Text: f.Error}
+	for _, fault := range f.Faults {
+		e.Faults = append(e.Faults, control.Fault(fault))
 	}
-	faults := make(control.Faults, len(f.Faults))
-	for i, fault := range f.Faults {
-		faults[i] = control.Fault(fault)
-	}
-	return faults
+	return e
 }
 
 // broken is an answer that is not what it should be.

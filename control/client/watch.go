@@ -79,18 +79,25 @@ const (
 	lastPause  = 5 * time.Second
 )
 
-// WatchForever is Watch, which begins anew after the last revision that it heard of, when
-// the daemon has ended or is busy. lost hears of each such error; nil if nobody
-// wants to. What it returns is yield's error, ctx's, or one that trying again can't mend;
+// WatchForever is Watch, which begins anew where it was when the daemon has ended or is
+// busy: each event is told once. lost hears of each such error; nil if nobody wants
+// to. What it returns is yield's error, ctx's, or one that trying again can't mend;
 // api.ErrGone among them: ask for Objects, and watch from their revision.
 func (c *Client) WatchForever(ctx context.Context, f api.ObjectFilter, from uint64, yield func(*api.Event) error, lost func(error)) error {
 	pause := firstPause
+	at := position{whole: from}
 	for {
-		err := c.Watch(ctx, f, from, func(e *api.Event) error {
+		again := at.events // of at.last, which come again
+		err := c.Watch(ctx, f, at.whole, func(e *api.Event) error {
+			pause = firstPause
+			if again > 0 && e.Type != api.EventBookmark && e.Revision == at.last {
+				again--
+				return nil
+			}
 			if err := yield(e); err != nil {
 				return enough{err}
 			}
-			from, pause = max(from, e.Revision), firstPause
+			at.told(e)
 			return nil
 		})
 		if own, ok := errors.AsType[enough](err); ok {
@@ -108,6 +115,28 @@ func (c *Client) WatchForever(ctx context.Context, f api.ObjectFilter, from uint
 		case <-time.After(pause):
 		}
 		pause = min(2*pause, lastPause)
+	}
+}
+
+// position is how far a watch has come. A revision may have several events, and what
+// says that all have been told is a bookmark, or an event of a later one.
+type position struct {
+	whole  uint64 // the revision up to which all has been told
+	last   uint64 // the one after that of which something was told; 0: none
+	events int    // how many of its events were told
+}
+
+func (p *position) told(e *api.Event) {
+	switch {
+	case e.Type == api.EventBookmark:
+		p.whole = max(p.whole, e.Revision)
+		if p.whole >= p.last {
+			p.last, p.events = 0, 0
+		}
+	case e.Revision == p.last:
+		p.events++
+	default:
+		p.whole, p.last, p.events = max(p.whole, p.last), e.Revision, 1
 	}
 }
 

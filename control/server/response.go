@@ -103,12 +103,10 @@ func failureOf(err error) (status int, f api.Failure) {
 		f.Reason = e.reason
 		return e.status, f
 	}
-	if faults, ok := errors.AsType[control.Faults](err); ok {
-		f.Reason = api.ReasonFaults
-		for _, fault := range faults {
-			f.Faults = append(f.Faults, api.FaultView(fault))
-		}
-		return http.StatusUnprocessableEntity, f
+	// What is a conflict may name the places of the documents, too.
+	faults, _ := errors.AsType[control.Faults](err)
+	for _, fault := range faults {
+		f.Faults = append(f.Faults, api.FaultView(fault))
 	}
 	for _, known := range []struct {
 		err    error
@@ -125,6 +123,10 @@ func failureOf(err error) (status int, f api.Failure) {
 			f.Reason = known.reason
 			return known.status, f
 		}
+	}
+	if len(faults) > 0 {
+		f.Reason = api.ReasonFaults
+		return http.StatusUnprocessableEntity, f
 	}
 	f.Reason = api.ReasonInternal
 	return http.StatusInternalServerError, f

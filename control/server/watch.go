@@ -79,7 +79,7 @@ func (s *Server) watch(w *response, r *request) error {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(r.drain, cancel)()
-	watcher := &watcher{w: w, last: after, lost: cancel}
+	watcher := &watcher{w: w, whole: after, lost: cancel}
 	defer watcher.beat(s.options.Heartbeat)()
 	for e, err := range state.Watch(ctx, &filter, after, r.peer.secrets()) {
 		switch {
@@ -96,17 +96,24 @@ func (s *Server) watch(w *response, r *request) error {
 // watcher is somebody who watches. What is told comes from the source, and from a
 // goroutine that says now and then that there is nothing.
 type watcher struct {
-	mu   sync.Mutex
-	w    *response
-	last uint64    // revision up to which all has been told
-	told time.Time // when something was told last
-	lost func()    // is called once nobody listens
+	mu    sync.Mutex
+	w     *response
+	whole uint64    // revision up to which all has been told for sure
+	last  uint64    // revision of which something was told; more of it may follow
+	told  time.Time // when something was told last
+	lost  func()    // is called once nobody listens
 }
 
 // tell writes a line, at once. Who takes nothing of it for Options.Stall is given up.
 func (v *watcher) tell(e *api.Event) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	switch {
+	case e.Type == api.EventBookmark:
+		v.whole = max(v.whole, e.Revision)
+	case e.Revision > v.last:
+		v.whole = max(v.whole, v.last)
+	}
 	v.last = max(v.last, e.Revision)
 	v.line(e)
 }
@@ -142,7 +149,7 @@ func (v *watcher) beat(every time.Duration) (end func()) {
 			}
 			v.mu.Lock()
 			if time.Since(v.told) >= every/2 {
-				v.line(&api.Event{Type: api.EventBookmark, Revision: v.last})
+				v.line(&api.Event{Type: api.EventBookmark, Revision: v.whole})
 			}
 			v.mu.Unlock()
 		}
