@@ -1,55 +1,50 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
 
 	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/control/client"
 )
-
-// The forms in which get prints.
-const (
-	formTable = "table"
-	formWide  = "wide"
-	formJSON  = "json"
-	formYAML  = "yaml"
-)
-
-// resource is a kind of items as the command line shows it.
-type resource struct {
-	table func(ctx context.Context, c *client.Client, f api.Filter, wide bool, w io.Writer) (rows int, more bool, err error)
-	names func(ctx context.Context, c *client.Client) ([]string, error) // for completion
-}
 
 // getOptions are the flags of get.
 type getOptions struct {
 	conn    connection
 	output  string
 	address string
-	filter  api.Filter
+	filter  api.Filter // of live views
+
+	namespace        string
+	allNamespaces    bool
+	selector, fields string
+	showLabels       bool
+	noHeaders        bool
+	sortBy           string
+
+	watch, watchOnly, watchEvents bool
+
+	out output // of output
 }
 
 func newGet() *cobra.Command {
 	var o getOptions
 	cmd := &cobra.Command{
-		Use:   "get KIND [NAME…]",
-		Short: "Show what a running node has and does",
+		Use:   "get KIND[,KIND…] [NAME…] | KIND/NAME…",
+		Short: "Show objects, and what a running node has and does",
 		Long:  getHelp(),
 		Example: `  sluice get ports
-  sluice get ports demo/web-1 -o yaml
+  sluice get pods -n demo -l app=web -o wide
+  sluice get segment/web ports/demo/web-1 -o yaml
+  sluice get services -w
+  sluice get all -o name
+  sluice get segments -o custom-columns=NAME:.metadata.name,MTU:.spec.mtu
   sluice get sessions --port demo/web-1 --protocol tcp --state established
-  sluice get drops -o wide
   sluice get routes --address 10.0.2.7`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -58,13 +53,23 @@ func newGet() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], args[1:])
+			return o.run(cmd, args)
 		},
 		ValidArgsFunction: o.complete,
 	}
 	f := cmd.Flags()
 	o.conn.addFlags(cmd)
-	f.StringVarP(&o.output, "output", "o", formTable, "table, wide, json or yaml")
+	f.StringVarP(&o.output, "output", "o", formTable, "table, wide, json, yaml, name, jsonpath=TEMPLATE or custom-columns=HEADER:FIELD,…")
+	addNamespaceFlag(cmd, &o.conn, &o.namespace)
+	f.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "those of all namespaces: the default")
+	f.StringVarP(&o.selector, "selector", "l", "", "only objects with these labels: app=web,tier!=db,env in (a,b)")
+	f.StringVar(&o.fields, "field-selector", "", "only objects with these fields: metadata.name, metadata.namespace or status.source")
+	f.BoolVar(&o.showLabels, "show-labels", false, "a column of labels")
+	f.BoolVar(&o.noHeaders, "no-headers", false, "tables without their first line")
+	f.StringVar(&o.sortBy, "sort-by", "", "order by a field, as .metadata.name")
+	f.BoolVarP(&o.watch, "watch", "w", false, "go on, and print what is new or changes")
+	f.BoolVar(&o.watchOnly, "watch-only", false, "print only what is new or changes from now on")
+	f.BoolVar(&o.watchEvents, "output-watch-events", false, "with --watch: say whether things are ADDED, MODIFIED or DELETED")
 	f.StringVar(&o.filter.Segment, "segment", "", "only what is of this segment")
 	f.StringVar(&o.filter.Router, "router", "", "only what is of this router")
 	f.StringVar(&o.filter.Port, "port", "", "only what is of this port or pod of the switch")
@@ -73,20 +78,23 @@ func newGet() *cobra.Command {
 	f.Uint16Var(&o.filter.L4Port, "l4-port", 0, "only sessions with this TCP, UDP or SCTP port at either end")
 	f.StringVar(&o.filter.State, "state", "", "only what is in this state, or of this type or usage")
 	f.IntVar(&o.filter.Limit, "limit", 0, "so many at most; 0 is all")
-	completeWords(cmd, "output", formTable, formWide, formJSON, formYAML)
+	completeWords(cmd, "output", formTable, formWide, formJSON, formYAML, formName, formJSONPath+"=", formColumns+"=")
 	return cmd
-}
-
-func completeWords(cmd *cobra.Command, flag string, words ...string) {
-	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
-		panic(err) // the flag has just been defined
-	}
 }
 
 // getHelp lists the kinds with what they can be filtered by.
 func getHelp() string {
 	var b strings.Builder
-	b.WriteString("Get asks the daemon and prints what it has. Kinds, and what narrows them:\n\n")
+	b.WriteString(`Get asks the daemon and prints what it has.
+
+Kinds of objects, by their kind, plural, singular or short name, with their group
+if need be; "all" is all of them:
+
+`)
+	for _, k := range control.Kinds() {
+		fmt.Fprintf(&b, "  %s\n", strings.Join(append([]string{k.Plural}, k.Short...), " "))
+	}
+	b.WriteString("\nWhat the node has and does, and what narrows it:\n\n")
 	for _, k := range api.ViewKinds() {
 		fmt.Fprintf(&b, "  %-10s %s", k.Name, strings.Join(flagsOf(k), " "))
 		if k.States != "" {
@@ -94,7 +102,17 @@ func getHelp() string {
 		}
 		b.WriteByte('\n')
 	}
-	b.WriteString("  status     how the node does\n  config     the objects in force, as YAML or JSON\n")
+	b.WriteString(`  status     how the node does
+  config     the objects in force, as YAML or JSON
+
+Tables of ports and segments show all that there are, also those made of Pods and
+Namespaces, and how they do. The other forms show them as objects, with a status
+that says the same; ports.sluice.dev and segments.sluice.dev are the objects that
+were written, and nothing else.
+
+Without -n, objects of all namespaces are shown: objects of native kinds need not
+be in any. NAMESPACE/NAME is a name, too.
+`)
 	return b.String()
 }
 
@@ -113,60 +131,6 @@ func flagsOf(k api.ViewKind) (flags []string) {
 	return flags
 }
 
-func (o *getOptions) run(ctx context.Context, out, errOut io.Writer, kindName string, names []string) error {
-	if !slices.Contains([]string{formTable, formWide, formJSON, formYAML}, o.output) {
-		return withStatus(exitUsage, fmt.Errorf("-o %s: want table, wide, json or yaml", o.output))
-	}
-	if o.filter.Limit < 0 {
-		return withStatus(exitUsage, fmt.Errorf("--limit %d is not 0 or more", o.filter.Limit))
-	}
-	f := o.filter
-	f.Names = names
-	if o.address != "" {
-		var err error
-		if f.Address, err = api.ParseAddress(o.address); err != nil {
-			return withStatus(exitUsage, fmt.Errorf("--address %s: %w", o.address, err))
-		}
-	}
-	c, err := o.conn.dial()
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if kindName == "status" || kindName == "config" {
-		if len(f.Query()) > 0 {
-			return withStatus(exitUsage, fmt.Errorf("%s has neither names nor filters", kindName))
-		}
-		if kindName == "status" {
-			return askFailure(getStatus(ctx, c, o.output, out))
-		}
-		return askFailure(getConfig(ctx, c, o.output, out))
-	}
-	kind, found := api.ViewKindNamed(kindName)
-	if !found {
-		return withStatus(exitUsage, api.NotFound("kind", kindName, kindNames(true)))
-	}
-	if len(names) > 0 && kind.NameOf == "" {
-		return withStatus(exitUsage, fmt.Errorf("%s have no names: use filters such as --address and --port", kind.Name))
-	}
-	more, err := o.print(ctx, c, kind, f, out, errOut)
-	if err == nil && more {
-		fmt.Fprintf(errOut, "there are more than %d (--limit)\n", f.Limit)
-	}
-	return askFailure(err)
-}
-
-func (o *getOptions) print(ctx context.Context, c *client.Client, kind api.ViewKind, f api.Filter, out, errOut io.Writer) (more bool, err error) {
-	if o.output == formJSON || o.output == formYAML {
-		return printItems(ctx, c, kind, f, o.output, out)
-	}
-	rows, more, err := resources()[kind.Name].table(ctx, c, f, o.output == formWide, out)
-	if err == nil && rows == 0 {
-		fmt.Fprintf(errOut, "no %s\n", plural(kind))
-	}
-	return more, err
-}
-
 // plural names the items of a kind.
 func plural(k api.ViewKind) string {
 	if strings.HasSuffix(k.One, "s") {
@@ -183,109 +147,182 @@ func kindNames(short bool) (names []string) {
 			names = append(names, k.Aliases...)
 		}
 	}
-	return append(names, "status", "config")
-}
-
-// printItems passes on what the daemon says, also fields that this program does not
-// know, item by item. One that was asked for by its name is printed by itself.
-func printItems(ctx context.Context, c *client.Client, kind api.ViewKind, f api.Filter, form string, w io.Writer) (more bool, err error) {
-	if len(f.Names) == 1 {
-		list, more, err := client.List[json.RawMessage](ctx, c, kind.Name, f)
-		if err == nil && len(list) == 1 {
-			return more, printValue(w, form, list[0])
-		}
-		if err != nil {
-			return false, err
+	for _, k := range control.Kinds() {
+		names = append(names, k.Plural)
+		if short {
+			names = append(names, append(k.Short, k.Singular)...)
 		}
 	}
-	p := itemPrinter{w: w, form: form}
-	if more, err = client.Each(ctx, c, kind.Name, f, func(item *json.RawMessage) error { return p.print(*item) }); err != nil {
-		return false, err
-	}
-	return more, p.end()
-}
-
-// printValue prints an object.
-func printValue(w io.Writer, form string, raw []byte) error {
-	text, err := inForm(form, raw, "")
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(append(bytes.TrimRight(text, "\n"), '\n'))
-	return err
-}
-
-// inForm makes JSON readable, or YAML of it; prefix begins all lines but the first.
-func inForm(form string, raw []byte, prefix string) ([]byte, error) {
-	if form == formYAML {
-		text, err := yaml.JSONToYAML(raw)
-		text = bytes.TrimRight(text, "\n")
-		return bytes.ReplaceAll(text, []byte("\n"), []byte("\n"+prefix)), err
-	}
-	var b bytes.Buffer
-	err := json.Indent(&b, raw, prefix, "  ")
-	return b.Bytes(), err
-}
-
-// itemPrinter prints a List, one item at a time.
-type itemPrinter struct {
-	w    io.Writer
-	form string
-	n    int
-}
-
-func (p *itemPrinter) print(raw []byte) error {
-	begin, between, prefix := "{\n  \"items\": [\n    ", ",\n    ", "    "
-	if p.form == formYAML {
-		begin, between, prefix = "items:\n- ", "\n- ", "  "
-	}
-	text, err := inForm(p.form, raw, prefix)
-	if err != nil {
-		return err
-	}
-	if p.n++; p.n > 1 {
-		begin = between
-	}
-	_, err = p.w.Write(append([]byte(begin), text...))
-	return err
-}
-
-func (p *itemPrinter) end() error {
-	text := "\n  ]\n}\n"
-	switch {
-	case p.n == 0 && p.form == formYAML:
-		text = "items: []\n"
-	case p.n == 0:
-		text = "{\n  \"items\": []\n}\n"
-	case p.form == formYAML:
-		text = "\n"
-	}
-	_, err := io.WriteString(p.w, text)
-	return err
-}
-
-// completeTimeout is how long a shell's completion may wait for the daemon.
-const completeTimeout = time.Second
-
-// complete proposes kinds, then names of that kind.
-func (o *getOptions) complete(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-	if len(args) == 0 {
-		return kindNames(false), cobra.ShellCompDirectiveNoFileComp
-	}
-	kind, found := api.ViewKindNamed(args[0])
-	c, err := o.conn.dial()
-	if !found || err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	defer c.Close()
-	ctx, cancel := context.WithTimeout(cmd.Context(), completeTimeout)
-	defer cancel()
-	names, err := resources()[kind.Name].names(ctx, c)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
+	names = append(names, "status", "config", "all")
 	slices.Sort(names)
-	return slices.DeleteFunc(slices.Compact(names), func(name string) bool {
-		return !strings.HasPrefix(name, toComplete) || slices.Contains(args[1:], name)
-	}), cobra.ShellCompDirectiveNoFileComp
+	return slices.Compact(names)
+}
+
+// target is a kind, or all, and what of it is wanted.
+type target struct {
+	view  *api.ViewKind     // whose table is shown; nil for objects
+	kind  *control.KindInfo // of objects; nil for a view whose items are none
+	all   bool              // objects of all kinds; no view, no kind
+	names []api.ObjectRef   // of these; none: all that there are
+}
+
+func (t *target) plural() string {
+	switch {
+	case t.all:
+		return "objects"
+	case t.view != nil:
+		return t.view.Name
+	}
+	return t.kind.Plural
+}
+
+// parseTargets reads the arguments of get.
+func parseTargets(args []string, namespace string) ([]*target, error) {
+	var list []*target
+	add := func(word string, names []string) error {
+		t, err := newTarget(word, names, namespace)
+		if err != nil {
+			return withStatus(exitUsage, err)
+		}
+		for _, other := range list {
+			if other.plural() == t.plural() && (other.view == nil) == (t.view == nil) {
+				other.names = append(other.names, t.names...)
+				return nil
+			}
+		}
+		list = append(list, t)
+		return nil
+	}
+	pairs, err := splitArguments(args)
+	if err != nil {
+		return nil, withStatus(exitUsage, err)
+	}
+	for _, p := range pairs {
+		if err := add(p.word, p.names); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+func newTarget(word string, names []string, namespace string) (*target, error) {
+	t := &target{all: word == "all"}
+	if view, found := api.ViewKindNamed(strings.ToLower(word)); found {
+		t.view = &view
+	}
+	if t.view == nil || hasObjects(t.view.Name) {
+		if kind, found := objectKind(word); found {
+			t.kind = &kind
+		}
+	}
+	switch {
+	case t.view == nil && t.kind == nil && !t.all:
+		return nil, api.NotFound("kind", word, kindNames(true))
+	case t.all && len(names) > 0:
+		return nil, errors.New("all and names: of which kind are they?")
+	case t.view != nil && t.view.NameOf == "" && len(names) > 0:
+		return nil, fmt.Errorf("%s have no names: use filters such as --address and --port", t.view.Name)
+	}
+	for _, name := range names {
+		ref := api.ObjectRef{Name: name}
+		if t.kind != nil {
+			var err error
+			if ref, err = refOf(*t.kind, name, namespace); err != nil {
+				return nil, err
+			}
+		}
+		t.names = append(t.names, ref)
+	}
+	return t, nil
+}
+
+// check refuses flags that mean nothing for what is asked for.
+func (o *getOptions) check(targets []*target) error {
+	if o.namespace != "" && o.allNamespaces {
+		return errors.New("-n and -A: of one namespace, or of all?")
+	}
+	if o.filter.Limit < 0 {
+		return fmt.Errorf("--limit %d is not 0 or more", o.filter.Limit)
+	}
+	narrow := o.filter
+	narrow.Limit = 0
+	query := narrow.Query()
+	ofObjects := o.selector != "" || o.fields != "" || o.showLabels || o.namespace != ""
+	for _, t := range targets {
+		switch {
+		case t.view != nil && t.kind == nil && ofObjects:
+			return fmt.Errorf("%s are no objects, which have labels, fields and namespaces; they can be narrowed by %s", t.plural(), strings.Join(flagsOf(*t.view), " "))
+		case t.view != nil && t.kind == nil && len(targets) > 1 && !o.out.isTable() && o.out.form != formName:
+			return fmt.Errorf("-o %s can't show %s beside others: ask for them by themselves", o.out.form, t.plural())
+		case t.view == nil && len(query) > 0:
+			return fmt.Errorf("%s can be narrowed by names, -n, -l, --field-selector and --limit", t.plural())
+		case t.all && o.watching():
+			return errors.New("all can't be watched: name a kind")
+		}
+	}
+	if o.watching() && len(targets) > 1 {
+		return errors.New("one kind can be watched at a time")
+	}
+	if o.watching() && (o.sortBy != "" || o.filter.Limit > 0) {
+		return errors.New("what is watched comes as it happens: --sort-by and --limit mean nothing there")
+	}
+	if o.sortBy != "" {
+		_, err := parseField(o.sortBy)
+		return err
+	}
+	return nil
+}
+
+func (o *getOptions) watching() bool { return o.watch || o.watchOnly }
+
+// needRaw reports whether items' JSON is of interest, not only their cells.
+func (o *getOptions) needRaw() bool { return !o.out.isTable() || o.sortBy != "" }
+
+func (o *getOptions) run(cmd *cobra.Command, args []string) (err error) {
+	if o.out, err = parseOutput(o.output, formTable, formWide, formJSON, formYAML, formName, formJSONPath, formColumns); err != nil {
+		return err
+	}
+	if o.address != "" {
+		if o.filter.Address, err = api.ParseAddress(o.address); err != nil {
+			return withStatus(exitUsage, fmt.Errorf("--address %s: %w", o.address, err))
+		}
+	}
+	ctx := cmd.Context()
+	if args[0] == "status" || args[0] == "config" {
+		return o.single(cmd, args)
+	}
+	targets, err := parseTargets(args, o.namespace)
+	if err != nil {
+		return err
+	}
+	if err := o.check(targets); err != nil {
+		return withStatus(exitUsage, err)
+	}
+	return o.conn.ask(func(c *client.Client) error {
+		s := newScreen(cmd.OutOrStdout())
+		if o.watching() {
+			return o.follow(ctx, c, targets[0], s, cmd.ErrOrStderr())
+		}
+		return o.show(ctx, c, targets, s, cmd.ErrOrStderr())
+	})
+}
+
+// single shows what there is one of.
+func (o *getOptions) single(cmd *cobra.Command, args []string) error {
+	other := false
+	for _, flag := range []string{"namespace", "all-namespaces", "selector", "field-selector", "show-labels", "no-headers", "sort-by", "watch", "watch-only"} {
+		other = other || cmd.Flags().Changed(flag)
+	}
+	if len(args) > 1 || len(o.filter.Query()) > 0 || other {
+		return withStatus(exitUsage, fmt.Errorf("%s has neither names nor filters", args[0]))
+	}
+	if !o.out.isTable() && o.out.form != formJSON && o.out.form != formYAML {
+		return withStatus(exitUsage, fmt.Errorf("-o %s: want table, wide, json or yaml", o.output))
+	}
+	return o.conn.ask(func(c *client.Client) error {
+		if args[0] == "status" {
+			return getStatus(cmd.Context(), c, o.out.form, cmd.OutOrStdout())
+		}
+		return getConfig(cmd.Context(), c, o.out.form, cmd.OutOrStdout())
+	})
 }

@@ -57,6 +57,9 @@ func TestGetNothing(t *testing.T) {
 	for _, k := range api.ViewKinds() {
 		got := sluice(t, "get", k.Name, "--api", address)
 		require.Equal(t, outcome{0, "", "no " + plural(k) + "\n"}, got, k.Name)
+		if hasObjects(k.Name) {
+			continue // other forms show objects, which this node has not got
+		}
 		got = sluice(t, "get", k.Name, "--api", address, "-o", "json")
 		require.Equal(t, outcome{0, "{\n  \"items\": []\n}\n", ""}, got, k.Name)
 		got = sluice(t, "get", k.Name, "--api", address, "-o", "yaml")
@@ -97,7 +100,7 @@ func TestGetCompletes(t *testing.T) {
 		why, line string
 		want      string
 	}{
-		{"kinds come first", "get p", "ports pools"},
+		{"kinds come first", "get p", "pods pools ports"},
 		{"then names", "get ports --api " + address + " demo/", "demo/web-1 demo/web-2"},
 		{"that were not given yet", "get ports --api " + address + " demo/web-1 demo/", "demo/web-2"},
 		{"each once", "get routes --api " + address + " 10.", "10.0.1.0/24 10.9.0.0/16"},

@@ -2,95 +2,33 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/sluice-net/sluice/api"
-	"github.com/sluice-net/sluice/control/client"
 )
 
-// column is a column of a table of Ts.
-type column[T any] struct {
-	header string
-	wide   bool // with -o wide only
-	text   func(*T) string
-}
-
-// resources are the kinds with their tables, by name.
+// resources are the live kinds with their tables, by name.
 func resources() map[string]resource {
 	return map[string]resource{
-		"ports":     table("ports", func(v *api.PortView) string { return v.Name }, nil, portColumns),
-		"segments":  table("segments", func(v *api.SegmentView) string { return v.Name }, nil, segmentColumns),
-		"routes":    table("routes", func(v *api.RouteView) string { return v.Prefix.String() }, nil, routeColumns),
-		"macs":      table("macs", func(v *api.MACView) string { return v.MAC.String() }, compareMACs, macColumns),
-		"neighbors": table("neighbors", func(v *api.NeighborView) string { return v.IP.String() }, compareNeighbors, neighborColumns),
-		"sessions":  table("sessions", nil, nil, sessionColumns),
-		"workers":   table("workers", func(v *api.WorkerView) string { return strconv.Itoa(v.ID) }, nil, workerColumns),
-		"drops":     table("drops", func(v *api.DropView) string { return v.Reason }, nil, dropColumns),
-		"pools":     table("pools", func(v *api.PoolView) string { return v.Name }, nil, poolColumns),
+		"ports":     live(func(v *api.PortView) string { return v.Name }, nil, nil, portColumns),
+		"segments":  live(func(v *api.SegmentView) string { return v.Name }, nil, nil, segmentColumns),
+		"routes":    live(func(v *api.RouteView) string { return v.Prefix.String() }, routeKey, nil, routeColumns),
+		"macs":      live(func(v *api.MACView) string { return v.MAC.String() }, macKey, macKey, macColumns),
+		"neighbors": live(func(v *api.NeighborView) string { return v.IP.String() }, neighborKey, neighborOrder, neighborColumns),
+		"sessions":  live(nil, func(v *api.SessionView) string { return number(v.ID) }, nil, sessionColumns),
+		"workers":   live(func(v *api.WorkerView) string { return strconv.Itoa(v.ID) }, nil, nil, workerColumns),
+		"drops":     live(func(v *api.DropView) string { return v.Reason }, func(v *api.DropView) string { return v.Reason + " " + v.Port }, nil, dropColumns),
+		"pools":     live(func(v *api.PoolView) string { return v.Name }, func(v *api.PoolView) string { return v.Name + " " + string(v.Usage) }, nil, poolColumns),
 	}
-}
-
-// table makes a resource. Items are printed in the daemon's order unless there is one of ours.
-func table[T any](kind string, nameOf func(*T) string, order func(a, b T) int, columns []column[T]) resource {
-	return resource{
-		table: func(ctx context.Context, c *client.Client, f api.Filter, wide bool, w io.Writer) (rows int, more bool, err error) {
-			list, more, err := client.List[T](ctx, c, kind, f)
-			if err != nil {
-				return 0, false, err
-			}
-			if order != nil {
-				slices.SortStableFunc(list, order)
-			}
-			return len(list), more, printTable(w, columns, wide, list)
-		},
-		names: func(ctx context.Context, c *client.Client) (names []string, err error) {
-			if nameOf == nil {
-				return nil, nil
-			}
-			_, err = client.Each(ctx, c, kind, api.Filter{}, func(v *T) error {
-				names = append(names, nameOf(v))
-				return nil
-			})
-			return names, err
-		},
-	}
-}
-
-// printTable prints nothing, also no header, where there are no rows.
-func printTable[T any](w io.Writer, columns []column[T], wide bool, rows []T) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	if !wide {
-		columns = slices.DeleteFunc(slices.Clone(columns), func(c column[T]) bool { return c.wide })
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	line := make([]string, len(columns))
-	print := func(cell func(*column[T]) string) {
-		for i := range columns {
-			if line[i] = cell(&columns[i]); line[i] == "" {
-				line[i] = "<none>" // as kubectl: awk still finds the columns
-			}
-		}
-		fmt.Fprintln(t, strings.Join(line, "\t"))
-	}
-	print(func(c *column[T]) string { return c.header })
-	for i := range rows {
-		print(func(c *column[T]) string { return c.text(&rows[i]) })
-	}
-	return t.Flush()
 }
 
 var portColumns = []column[api.PortView]{
@@ -185,6 +123,10 @@ var routeColumns = []column[api.RouteView]{
 	{"ACTIVE", false, func(v *api.RouteView) string { return yesNo(v.Active) }},
 }
 
+func routeKey(v *api.RouteView) string {
+	return fmt.Sprint(v.Router, " ", v.Prefix, " ", v.Type, " ", v.Via, " ", v.Out)
+}
+
 var macColumns = []column[api.MACView]{
 	{"SEGMENT", false, func(v *api.MACView) string { return v.Segment }},
 	{"MAC", false, func(v *api.MACView) string { return v.MAC.String() }},
@@ -200,9 +142,7 @@ var macColumns = []column[api.MACView]{
 	{"MOVES", true, func(v *api.MACView) string { return number(v.Moves) }},
 }
 
-func compareMACs(a, b api.MACView) int {
-	return cmp.Or(cmp.Compare(a.Segment, b.Segment), slices.Compare(a.MAC[:], b.MAC[:]))
-}
+func macKey(v *api.MACView) string { return v.Segment + " " + v.MAC.String() }
 
 var neighborColumns = []column[api.NeighborView]{
 	{"ROUTER", false, func(v *api.NeighborView) string { return v.Router }},
@@ -225,8 +165,11 @@ var neighborColumns = []column[api.NeighborView]{
 	{"QUEUE", true, func(v *api.NeighborView) string { return number(v.Queue) }},
 }
 
-func compareNeighbors(a, b api.NeighborView) int {
-	return cmp.Or(cmp.Compare(a.Router, b.Router), a.IP.Compare(b.IP), cmp.Compare(a.Out, b.Out))
+func neighborKey(v *api.NeighborView) string { return v.Router + " " + v.IP.String() + " " + v.Out }
+
+// neighborOrder sorts addresses as numbers, IPv4's first.
+func neighborOrder(v *api.NeighborView) string {
+	return fmt.Sprintf("%s %3d %x %s", v.Router, v.IP.BitLen(), v.IP.AsSlice(), v.Out)
 }
 
 var sessionColumns = []column[api.SessionView]{

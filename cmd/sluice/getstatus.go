@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -23,11 +22,7 @@ func getStatus(ctx context.Context, c *client.Client, form string, w io.Writer) 
 		return err
 	}
 	if form == formJSON || form == formYAML {
-		raw, err := json.Marshal(st)
-		if err != nil {
-			return err
-		}
-		return printValue(w, form, raw)
+		return printAs(w, form, st)
 	}
 	return printStatus(w, &st, form == formWide)
 }

@@ -80,6 +80,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return exitOK
 	}
+	if errors.Is(err, errDiffers) {
+		return exitDiffers // the differences were shown
+	}
 	if faults, ok := errors.AsType[control.Faults](err); ok {
 		// Lines begin with the place, so that editors find it.
 		fmt.Fprintf(stderr, "%v\nsluice: faults in the configuration: %d\n", faults, len(faults))
@@ -103,8 +106,9 @@ mirrors frames between ports, in user space, in one binary.`,
 	}
 	root.SetHelpTemplate(root.HelpTemplate() + "\n" + exitHelp + "\n")
 	root.AddCommand(newRun(), newTakeover(), newReplay(), newBench(), newVersion())
-	root.AddCommand(newDoctor())
+	root.AddCommand(newDoctor(), newLog())
 	root.AddCommand(newLab())
 	root.AddCommand(newGet(), newTop())
+	root.AddCommand(newApply(), newDelete(), newDiff(), newRollback(), newHistory())
 	return root
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -221,7 +222,7 @@ func TestExamplesOfTheHelpParse(t *testing.T) {
 	n := 0
 	for _, c := range newRoot().Commands() {
 		for line := range strings.Lines(c.Example) {
-			words := strings.Fields(strings.ReplaceAll(line, "'", ""))
+			words := shellWords(line)
 			if len(words) == 0 {
 				continue
 			}
@@ -235,4 +236,16 @@ func TestExamplesOfTheHelpParse(t *testing.T) {
 		}
 	}
 	require.GreaterOrEqual(t, n, 4)
+}
+
+// shellWords splits a line of an example as a shell does, and leaves out what is before a pipe.
+func shellWords(line string) (words []string) {
+	for i, part := range strings.FieldsFunc(line, func(r rune) bool { return r == '"' || r == '\'' }) {
+		if i%2 == 1 {
+			words = append(words, part)
+		} else {
+			words = append(words, strings.Fields(part)...)
+		}
+	}
+	return words[slices.Index(words, "|")+1:]
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -72,17 +71,7 @@ func takeoverStatus(ctx context.Context, c *client.Client, form string, w io.Wri
 // printTakeovers prints a table for a person, or a list as get does.
 func printTakeovers(w io.Writer, list []api.TakeoverStatus, form string, now time.Time) error {
 	if form != formTable {
-		p := itemPrinter{w: w, form: form}
-		for i := range list {
-			raw, err := json.Marshal(&list[i])
-			if err != nil {
-				return err
-			}
-			if err := p.print(raw); err != nil {
-				return err
-			}
-		}
-		return p.end()
+		return printList(w, form, list)
 	}
 	if len(list) == 0 {
 		_, err := fmt.Fprintln(w, "No port has or wants a device that the host uses itself.")

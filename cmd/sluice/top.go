@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control/client"
@@ -137,8 +137,8 @@ func (o *topOptions) show(out io.Writer, r *rates, first bool) error {
 // inPlace writes over what a terminal shows, as far as it fits.
 func inPlace(text []byte, f *os.File) []byte {
 	rows, columns := math.MaxInt, math.MaxInt
-	if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Row > 1 {
-		rows, columns = int(size.Row)-1, int(size.Col)
+	if width, height, err := term.GetSize(int(f.Fd())); err == nil && height > 1 {
+		rows, columns = height-1, width
 	}
 	return onScreen(text, rows, columns)
 }
@@ -292,7 +292,7 @@ func (r *rates) print(w io.Writer) {
 	fmt.Fprintf(w, "revision %d   ports %d of %d up   sessions %d, %s new/s   buffers %d of %d\n\n",
 		r.Revision, up, len(r.Ports), r.Sessions, short(r.NewSessions), r.BuffersInUse, r.Buffers)
 	// What is printed goes to a buffer, which takes all.
-	_ = printTable(w, []column[workerRate]{
+	_ = printTable(&screen{w: w}, []column[workerRate]{
 		{"WORKER", false, func(x *workerRate) string { return number(x.ID) }},
 		{"BUSY", false, func(x *workerRate) string { return percent(x.BusyShare) }},
 		{"FRAMES/S", false, func(x *workerRate) string { return short(x.Frames) }},
@@ -300,7 +300,7 @@ func (r *rates) print(w io.Writer) {
 		{"SLEEPS/S", false, func(x *workerRate) string { return short(x.Sleeps) }},
 	}, false, r.Workers)
 	fmt.Fprintln(w)
-	_ = printTable(w, []column[portRate]{
+	_ = printTable(&screen{w: w}, []column[portRate]{
 		{"PORT", false, func(p *portRate) string { return p.Name }},
 		{"STATE", false, func(p *portRate) string { return string(p.State) }},
 		{"RX-PPS", false, func(p *portRate) string { return short(p.RxPackets) }},
