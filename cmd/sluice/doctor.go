@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,6 +60,7 @@ nothing. Run it as the user, and in the container, that Sluice is to run in.
 	f := cmd.Flags()
 	f.StringArrayVar(&configs, "config", nil, "configuration: a file, a folder, or - for standard input; may be repeated")
 	f.BoolVar(&skipUnknown, "skip-unknown", false, "pass over objects of kinds that this version does not know")
+	f.StringVar(&o.State, "state", cmp.Or(os.Getenv("STATE_DIRECTORY"), defaultState), "the daemon's folder")
 	f.StringVar(&address, "api", api.DefaultAPI, "where a daemon would answer: unix:PATH")
 	f.StringVarP(&output, "output", "o", "table", "table or json")
 	return cmd

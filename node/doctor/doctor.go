@@ -22,7 +22,7 @@ const (
 
 // Finding is the result of one check.
 type Finding struct {
-	Group string   `json:"group"` // what it is about: kernel, rights, machine, settings, leftovers, device NAME
+	Group string   `json:"group"` // what it is about: kernel, rights, machine, state, settings, leftovers, device NAME
 	Name  string   `json:"name"`
 	State State    `json:"state"`
 	Found string   `json:"found"`           // what is there
@@ -75,6 +75,9 @@ type Options struct {
 
 	// Socket is the path of the daemon's API socket; "" is none.
 	Socket string
+
+	// State is the daemon's folder; "" is none.
+	State string
 }
 
 // Run examines a machine.
@@ -90,6 +93,7 @@ var checks = []check{
 	kernelVersion, xdpSockets, shielding, segmentation,
 	capabilities, container, tunDevice, openFiles, lockedMemory,
 	processors, quota, memory, hugePages, clockSource, frequency,
+	stateFolder,
 	devices,
 	socketBuffers, backlog, hostSide, firewall, connectionTracking,
 	leftovers,
@@ -132,6 +136,7 @@ const (
 	inKernel    = group("kernel")
 	inRights    = group("rights")
 	inMachine   = group("machine")
+	inState     = group("state")
 	inSettings  = group("settings")
 	inLeftovers = group("leftovers")
 )

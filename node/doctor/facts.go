@@ -16,6 +16,7 @@ type Facts struct {
 	Kernel  Kernel
 	Rights  Rights
 	Machine Machine
+	State   StateFolder
 
 	Devices    []Device             // that ports name; without a configuration all
 	Namespaces map[string]Namespace // that ports' devices are in, "" being the own

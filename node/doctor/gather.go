@@ -29,6 +29,9 @@ func Gather(s *System, o Options) *Facts {
 	f.Devices = s.devices(&f.Want)
 	f.Namespaces = s.namespaces(&f.Want)
 	f.Leftovers = s.leftovers(r, o.Socket)
+	if o.State != "" {
+		f.State = s.State(o.State)
+	}
 	return f
 }
 

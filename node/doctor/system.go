@@ -32,6 +32,7 @@ type System struct {
 	Namespace  func(name string) error // whether it can be entered
 
 	Connect func(socket string) error
+	State   func(folder string) StateFolder
 }
 
 // Host returns the machine.
@@ -53,6 +54,7 @@ func Host() *System {
 			}
 			return err
 		},
+		State: lookAtState,
 	}
 }
 
