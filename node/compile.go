@@ -132,8 +132,8 @@ func security(s *control.Security) route.Security {
 	return out
 }
 
-func routePort(m *control.Model, p *control.Port, opened map[string]*openPort) route.Port {
-	out := route.Port{
+func routePort(m *control.Model, p *control.Port, opened map[string]*openPort) *route.Port {
+	out := &route.Port{
 		Number: p.Number, Name: p.Name, Guard: p.Guard, MTU: opened[p.Name].mtu(),
 		RxUnknown: limiter(p.RateLimits.RxUnknownUnicast),
 	}

@@ -8,11 +8,11 @@ import (
 )
 
 // Config is what a revision says about segments and routers, resolved and
-// validated: numbers instead of names, defaults filled in. It is read by
-// Compile and not kept.
+// validated: numbers instead of names, defaults filled in. What it refers to is kept by what
+// Compile makes of it, so nobody changes that afterwards.
 type Config struct {
 	Segments []Segment
-	Ports    []Port
+	Ports    []*Port // in any order; one that is the same pointer as before is the same port
 	Routers  []Router
 
 	// GatewayMAC is the router's address in every segment.

@@ -33,8 +33,11 @@ func (s *State) MACs() (list []MAC) {
 	current := s.current
 	s.mu.Unlock()
 	if current != nil {
-		for k, at := range current.stations {
-			list = append(list, MAC{Zone: packet.Zone(k.zone), MAC: packet.MACFromWord(k.mac), Port: at.port, Static: true})
+		for i := range current.segments {
+			seg := &current.segments[i]
+			for mac, at := range seg.stations {
+				list = append(list, MAC{Zone: seg.zone, MAC: packet.MACFromWord(mac), Port: at.port, Static: true})
+			}
 		}
 	}
 	return slices.AppendSeq(list, s.LearnedMACs())

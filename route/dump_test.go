@@ -16,11 +16,11 @@ import (
 func TestLearnedMACs(t *testing.T) {
 	const capacity = 3*dumpChunk + 7
 	table, f, _ := tableOf(t, capacity)
-	m, found := f.memberOf(1, 1)
-	require.True(t, found)
+	m := f.memberOf(1, 1)
+	require.NotNil(t, m)
 	require.Empty(t, slices.Collect(f.state.LearnedMACs()))
 	for i := range uint64(capacity) {
-		what, _ := table.learn(f, &m, 1, 2|i<<16, 5e9)
+		what, _ := table.learn(f, m, 1, 2|i<<16, 5e9)
 		require.Equal(t, lessonLearned, what)
 	}
 	var gone [sweepSize]stationKey
@@ -53,11 +53,11 @@ func TestLearnedMACs(t *testing.T) {
 // While somebody looks at an item nothing is locked: workers learn on.
 func TestListingsHoldNothing(t *testing.T) {
 	table, f, _ := tableOf(t, 1000)
-	m, _ := f.memberOf(1, 1)
-	table.learn(f, &m, 1, 2, 1e9)
+	m := f.memberOf(1, 1)
+	table.learn(f, m, 1, 2, 1e9)
 	next := uint64(3)
 	for range f.state.LearnedMACs() {
-		what, _ := table.learn(f, &m, 1, 2|next<<16, 1e9)
+		what, _ := table.learn(f, m, 1, 2|next<<16, 1e9)
 		require.Equal(t, lessonLearned, what)
 		next++
 	}
@@ -80,7 +80,7 @@ func TestListingBesideLearning(t *testing.T) {
 	neighbors := f.state.routers.neighbors
 	var members [2]member
 	for i := range members {
-		members[i], _ = f.memberOf(uint16(1+i), 1)
+		members[i] = *f.memberOf(uint16(1+i), 1)
 		members[i].learning.MoveLimit, members[i].learning.AgingNs = 0, 2e9
 	}
 	var stop atomic.Bool

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/gaissmai/bart"
 
@@ -14,8 +15,11 @@ import (
 // longest prefix first. It is built by Compile and then only read. It must not
 // be copied.
 type fib struct {
-	name   string
-	routes bart.Table[path]
+	name     string
+	id       packet.Addr  // an IPv4 address of the router's, for segments without one; zero: none
+	statics  []Static     // what it is made of, with the segments
+	gateways []netip.Addr // of uplinks, by number; invalid: none
+	routes   bart.Table[path]
 }
 
 // path is what a route says of the destinations that it matches.
@@ -37,12 +41,6 @@ const (
 	pathBlackhole                 // discarded without a word
 )
 
-// network is an IP network on a segment.
-type network struct {
-	prefix netip.Prefix // masked
-	router netip.Addr   // the router's address there; invalid: none
-}
-
 // lookup returns the way to an address.
 func (t *fib) lookup(ip packet.Addr) (p path, found bool) {
 	return t.routes.Lookup(ip.Netip())
@@ -58,85 +56,111 @@ func (t *fib) add(prefix netip.Prefix, p path) bool {
 	return true
 }
 
-// compileFIBs builds the table of every router. What is more certain goes in
+// compileFIBs builds the table of every router, unless old has it. What is more certain goes in
 // first: the router's own addresses, connected networks, static routes, the
 // default routes of uplinks.
-func (f *Forwarder) compileFIBs(c *Config) error {
-	var faults []error
+func (f *Forwarder) compileFIBs(c *Config, old *Forwarder) error {
 	f.fibs = make([]*fib, len(c.Routers))
+	building := make([]*fib, len(c.Routers)) // nil: it is old's
+	changed := f.rewired(old, len(c.Routers))
 	for r := range c.Routers {
-		f.fibs[r] = &fib{name: "router " + c.Routers[r].Name}
+		t := newFIB(&c.Routers[r])
+		if old != nil && r < len(old.fibs) && !changed[r] && old.fibs[r].alike(t) {
+			f.fibs[r] = old.fibs[r]
+			continue
+		}
+		f.fibs[r], building[r] = t, t
 	}
-	f.networks = make([][]network, len(f.segments))
+	var segments []*segment // of those routers
 	for i := range f.segments {
-		seg := &f.segments[i]
-		list, err := networksOf(c, i, seg)
-		if err != nil {
-			faults = append(faults, err)
+		if seg := &f.segments[i]; seg.router >= 0 && building[seg.router] != nil {
+			segments = append(segments, seg)
 		}
-		f.networks[i] = list
-		if seg.router >= 0 {
-			faults = append(faults, f.fibs[seg.router].addOwn(seg, list))
-		}
+	}
+	var faults []error
+	for _, seg := range segments {
+		faults = append(faults, building[seg.router].addOwn(seg))
 	}
 	connected := make(map[connection]*segment)
-	for i := range f.segments {
-		if seg := &f.segments[i]; seg.router >= 0 {
-			faults = append(faults, f.fibs[seg.router].connect(seg, f.networks[i], connected))
-		}
+	for _, seg := range segments {
+		faults = append(faults, building[seg.router].connect(seg, connected))
 	}
-	for r := range c.Routers {
-		for _, s := range c.Routers[r].Routes {
+	for r, t := range building {
+		if t == nil {
+			continue
+		}
+		for _, s := range t.statics {
 			if err := f.addStatic(r, s); err != nil {
-				faults = append(faults, fmt.Errorf("%s: route %s: %w", f.fibs[r].name, s.Prefix, err))
+				faults = append(faults, fmt.Errorf("%s: route %s: %w", t.name, s.Prefix, err))
 			}
 		}
 	}
-	for i := range f.segments {
-		if seg := &f.segments[i]; seg.uplink >= 0 {
-			if gateway := c.Routers[seg.router].Uplinks[seg.uplink].Gateway.Unmap(); gateway.IsValid() {
-				all := netip.PrefixFrom(gateway, 0).Masked()
-				f.fibs[seg.router].add(all, path{via: packet.AddrFrom(gateway), segment: seg.list, kind: pathVia})
-			}
+	for _, seg := range segments {
+		if seg.uplink < 0 {
+			continue
+		}
+		t := building[seg.router]
+		if gateway := t.gateways[seg.uplink]; gateway.IsValid() {
+			all := netip.PrefixFrom(gateway, 0).Masked()
+			t.add(all, path{via: packet.AddrFrom(gateway), segment: seg.list, kind: pathVia})
 		}
 	}
 	return errors.Join(faults...)
 }
 
-// networksOf returns the IP networks of segment number i.
-func networksOf(c *Config, i int, seg *segment) (list []network, err error) {
-	var faults []error
-	add := func(prefix netip.Prefix, router netip.Addr) {
-		if !isPlain(prefix) {
-			faults = append(faults, fmt.Errorf("%s: %v is not a network", seg.name, prefix))
-			return
-		}
-		router = router.Unmap()
-		if router.IsValid() && (router.Is4() != prefix.Addr().Is4() || scopeOf(packet.AddrFrom(router)) != scopeGlobal) {
-			faults = append(faults, fmt.Errorf("%s: %s cannot be the router's address in %s", seg.name, router, prefix))
-			return
-		}
-		list = append(list, network{prefix.Masked(), router})
+// newFIB makes an empty table.
+func newFIB(r *Router) *fib {
+	t := &fib{name: "router " + r.Name, statics: slices.Clone(r.Routes), gateways: make([]netip.Addr, len(r.Uplinks))}
+	for u := range r.Uplinks {
+		t.gateways[u] = r.Uplinks[u].Gateway.Unmap()
 	}
-	if i < len(c.Segments) {
-		for _, n := range c.Segments[i].Subnets {
-			add(n.Prefix, n.Gateway)
+	return t
+}
+
+// alike reports whether two tables are of one configuration, as far as segments
+// don't tell.
+func (t *fib) alike(other *fib) bool {
+	return t.name == other.name && slices.Equal(t.statics, other.statics) && slices.Equal(t.gateways, other.gateways)
+}
+
+// rewired reports which of the first n routers have other segments, or the same with
+// other addresses or numbers, than they have in old, which may be nil.
+func (f *Forwarder) rewired(old *Forwarder, n int) []bool {
+	changed := make([]bool, n)
+	var before []segment
+	if old != nil {
+		before = old.segments
+	}
+	for i := range max(len(f.segments), len(before)) {
+		var was, is segment
+		if i < len(before) {
+			was = before[i]
 		}
-		return list, errors.Join(faults...)
+		if i < len(f.segments) {
+			is = f.segments[i]
+		}
+		if was.lan != nil && is.lan != nil && was.domain == is.domain && was.router == is.router && was.uplink == is.uplink {
+			continue
+		}
+		for _, seg := range [...]segment{was, is} {
+			if seg.lan != nil && seg.router >= 0 && seg.router < n {
+				changed[seg.router] = true
+			}
+		}
 	}
-	for _, a := range c.Routers[seg.router].Uplinks[seg.uplink].Addresses {
-		add(a, a.Addr())
-	}
-	return list, errors.Join(faults...)
+	return changed
 }
 
 // isPlain reports whether a prefix is valid and not one of mapped addresses.
 func isPlain(p netip.Prefix) bool { return p.IsValid() && !p.Addr().Is4In6() }
 
 // addOwn adds the router's addresses in a segment.
-func (t *fib) addOwn(seg *segment, list []network) error {
+func (t *fib) addOwn(seg *segment) error {
 	var faults []error
-	for _, n := range list {
+	for _, n := range seg.networks {
+		if n.router.Is4() && t.id == (packet.Addr{}) {
+			t.id = packet.AddrFrom(n.router)
+		}
 		if n.router.IsValid() && !t.add(host32(n.router), path{kind: pathLocal}) {
 			faults = append(faults, fmt.Errorf("%s: %s is the router's address in another segment too: %s", t.name, n.router, seg.name))
 		}
@@ -151,9 +175,9 @@ type connection struct {
 }
 
 // connect adds the networks of a segment, and the addresses that the router answers for there.
-func (t *fib) connect(seg *segment, list []network, connected map[connection]*segment) error {
+func (t *fib) connect(seg *segment, connected map[connection]*segment) error {
 	var faults []error
-	for _, n := range list {
+	for _, n := range seg.networks {
 		if other := connected[connection{seg.router, n.prefix}]; other != nil && other != seg && (other.uplink < 0 || seg.uplink < 0) {
 			faults = append(faults, fmt.Errorf("%s: network %s is that of %s and of %s", t.name, n.prefix, other.name, seg.name))
 			continue
@@ -204,7 +228,7 @@ func (f *Forwarder) addStatic(router int, s Static) error {
 				return fmt.Errorf("next hop %s is the router itself", via)
 			}
 		}
-		for _, n := range f.networks[i] {
+		for _, n := range seg.networks {
 			if n.router == via {
 				return fmt.Errorf("next hop %s is the router itself", via)
 			}
@@ -238,7 +262,7 @@ func lastOf(p netip.Prefix) netip.Addr {
 // another segment (RFC 1812 section 2.2.7, router-id).
 func (f *Forwarder) sourceFor(seg *segment, peer packet.Addr) (a packet.Addr, found bool) {
 	ip := peer.Netip()
-	list := f.networks[seg.list]
+	list := seg.networks
 	for _, onNetwork := range [...]bool{true, false} {
 		for i := range list {
 			n := &list[i]
@@ -250,7 +274,8 @@ func (f *Forwarder) sourceFor(seg *segment, peer packet.Addr) (a packet.Addr, fo
 	if !ip.Is4() {
 		return packet.LinkLocal(seg.routerMAC), true
 	}
-	return f.routerIDs[seg.router], f.routerIDs[seg.router] != packet.Addr{}
+	id := f.fibs[seg.router].id
+	return id, id != packet.Addr{}
 }
 
 // scope says how far an address reaches.

@@ -60,7 +60,7 @@ func (x forwardDecider) Decide(d *dataplane.Decision) {
 		f.flood(d, seg)
 		return
 	}
-	at, found := f.hopOf(d.Zone, dst)
+	at, found := f.hopOf(seg, dst)
 	if !found {
 		f.unknown(d, seg)
 		return
@@ -69,7 +69,7 @@ func (x forwardDecider) Decide(d *dataplane.Decision) {
 		d.Drop(packet.SplitHorizon)
 		return
 	}
-	if m, found := f.memberOf(at.port, d.Zone); found && tooLong(d, uint32(m.mtu)) {
+	if m := seg.member(at.port); m != nil && tooLong(d, uint32(m.mtu)) {
 		d.Drop(packet.FrameTooLong)
 		return
 	}
@@ -78,7 +78,7 @@ func (x forwardDecider) Decide(d *dataplane.Decision) {
 
 // unknown decides about a frame whose destination nobody has been heard from.
 func (f *Forwarder) unknown(d *dataplane.Decision, seg *segment) {
-	if m, found := f.memberOf(d.In.Number, d.Zone); !found || !m.floodUnknown {
+	if m := seg.member(d.In.Number); m == nil || !m.floodUnknown {
 		d.Drop(packet.NoDestination)
 		return
 	}

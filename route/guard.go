@@ -8,32 +8,36 @@ import (
 // Decide judges who sent the frame and learns where that address is.
 func (x guardDecider) Decide(d *dataplane.Decision) {
 	f := x.f
-	m, found := f.memberOf(d.In.Number, d.Zone)
-	if !found {
+	seg := f.segmentOf(d.Zone)
+	var m *member
+	if seg != nil {
+		m = seg.member(d.In.Number)
+	}
+	if m == nil {
 		d.Drop(packet.UnknownSegment)
 		return
 	}
 	src := packet.Ethernet(d.Frame()).Src()
-	if r := f.judgeSource(d, &m, src); r != packet.None {
+	if r := f.judgeSource(d, seg, src); r != packet.None {
 		d.Drop(r)
 		return
 	}
-	if r := f.learn(d, &m, src.Word()); r != packet.None {
+	if r := f.learn(d, seg, m, src.Word()); r != packet.None {
 		d.Drop(r)
 	}
 }
 
 // judgeSource returns why an address may not send by this port, or None.
-func (f *Forwarder) judgeSource(d *dataplane.Decision, m *member, src packet.MAC) packet.Reason {
-	if f.ports[m.port].guard {
-		if r := f.judgeBinding(d, m, src); r != packet.None {
+func (f *Forwarder) judgeSource(d *dataplane.Decision, seg *segment, src packet.MAC) packet.Reason {
+	if p := f.ports[d.In.Number]; p.guard {
+		if r := p.judgeBinding(d, src); r != packet.None {
 			return r
 		}
 	}
-	if at, bound := f.stations[stationKey{src.Word(), uint64(d.Zone)}]; bound && at.port != m.port {
+	if at, bound := seg.stations[src.Word()]; bound && at.port != d.In.Number {
 		return packet.MACConflict
 	}
-	if f.segmentOf(d.Zone).routed(src) {
+	if seg.routed(src) {
 		return packet.MACConflict
 	}
 	return packet.None
@@ -41,19 +45,19 @@ func (f *Forwarder) judgeSource(d *dataplane.Decision, m *member, src packet.MAC
 
 // judgeBinding holds a frame from a guarded port against its bindings: the
 // frame's addresses, and those that ARP and ND messages state.
-func (f *Forwarder) judgeBinding(d *dataplane.Decision, m *member, src packet.MAC) packet.Reason {
-	b := binding{mac: src.Word(), port: uint64(m.port)}
-	anyIP, bound := f.bindings[b]
+func (p *port) judgeBinding(d *dataplane.Decision, src packet.MAC) packet.Reason {
+	b := binding{mac: src.Word()}
+	anyIP, bound := p.bindings[b]
 	ok := bound
 	switch in := d.Info; {
 	case !bound:
 	case in.EtherType == packet.EtherTypeARP:
-		ok = f.mayARP(d, b, src, anyIP)
+		ok = p.mayARP(d, b, src, anyIP)
 	case in.Has(packet.IsIPv6):
-		ok = f.maySend6(d, b, src, anyIP)
+		ok = p.maySend6(d, b, src, anyIP)
 	case in.Has(packet.IsIPv4):
 		ip := sourceIP(d)
-		ok = anyIP || f.bindings[b.with(ip)] || (ip == unspecified4 && isDHCPClient(in))
+		ok = anyIP || p.bindings[b.with(ip)] || (ip == unspecified4 && isDHCPClient(in))
 	}
 	if !ok {
 		return packet.SpoofGuard
@@ -64,22 +68,22 @@ func (f *Forwarder) judgeBinding(d *dataplane.Decision, m *member, src packet.MA
 // mayARP reports whether a guarded port may send an ARP packet. Without an
 // address of its own yet, a host may ask whether one is taken (RFC 5227 section 2.1.1).
 // What cannot be read cannot be trusted.
-func (f *Forwarder) mayARP(d *dataplane.Decision, b binding, src packet.MAC, anyIP bool) bool {
+func (p *port) mayARP(d *dataplane.Decision, b binding, src packet.MAC, anyIP bool) bool {
 	arp, ok := packet.AsARP(d.Frame()[d.Info.L3:])
 	if !ok || arp.SenderMAC() != src {
 		return false
 	}
 	ip := arp.SenderIP()
-	return anyIP || f.bindings[b.with(ip)] || (ip == unspecified4 && arp.Op() == packet.ARPRequest)
+	return anyIP || p.bindings[b.with(ip)] || (ip == unspecified4 && arp.Op() == packet.ARPRequest)
 }
 
 // maySend6 reports whether a guarded port may send an IPv6 packet: from a bound
 // address, the link-local one made of its MAC, or none where a host that has
 // none yet must (RFC 4862 section 5.4, RFC 3590). Neighbour discovery must
 // speak of the port's own addresses.
-func (f *Forwarder) maySend6(d *dataplane.Decision, b binding, src packet.MAC, anyIP bool) bool {
+func (p *port) maySend6(d *dataplane.Decision, b binding, src packet.MAC, anyIP bool) bool {
 	in := d.Info
-	own := func(ip packet.Addr) bool { return anyIP || f.bindings[b.with(ip)] || ip == packet.LinkLocal(src) }
+	own := func(ip packet.Addr) bool { return anyIP || p.bindings[b.with(ip)] || ip == packet.LinkLocal(src) }
 	ip := sourceIP(d)
 	if in.Proto != packet.ProtoICMPv6 || in.Has(packet.IsLaterFragment) {
 		return own(ip)
@@ -118,7 +122,7 @@ func (f *Forwarder) maySend6(d *dataplane.Decision, b binding, src packet.MAC, a
 	return ip == unspecified6 && message[0] != packet.ICMPv6NeighborAdvertisement || own(ip)
 }
 
-// with returns the binding of an IP address to the same MAC and port.
+// with returns the binding of an IP address to the same MAC.
 func (b binding) with(ip packet.Addr) binding {
 	b.ip = ip
 	return b

@@ -85,8 +85,26 @@ func newTestbedOf(t testing.TB, workers int, c Config, change ...func(*StateConf
 // apply puts a configuration in force.
 func (n *testbed) apply(c Config) {
 	n.t.Helper()
+	n.config = c
+	// A test may change its ports after this, as Compile's caller may not.
+	c.Ports = copied(c.Ports)
 	fwd, err := Compile(&c, n.state)
 	require.NoError(n.t, err)
+	n.publish(&c, fwd)
+}
+
+// copied returns ports that nobody else has.
+func copied(ports []*Port) (list []*Port) {
+	for _, p := range ports {
+		own := *p
+		list = append(list, &own)
+	}
+	return list
+}
+
+// publish puts a Forwarder in force.
+func (n *testbed) publish(c *Config, fwd *Forwarder) {
+	n.t.Helper()
 	n.epoch++
 	s := &dataplane.Snapshot{
 		Epoch: n.epoch,
@@ -100,8 +118,7 @@ func (n *testbed) apply(c Config) {
 		Floods:  fwd.Floods(),
 		Ports:   make([]*dataplane.PortConfig, testbedPorts+1),
 	}
-	for i := range c.Ports {
-		p := &c.Ports[i]
+	for _, p := range c.Ports {
 		device := n.devices[p.Number]
 		if device == nil {
 			if n.ports[p.Number] == nil {
@@ -119,7 +136,7 @@ func (n *testbed) apply(c Config) {
 	require.NoError(n.t, n.engine.Publish(s))
 	n.engine.Synchronize()
 	n.state.Adopt(fwd)
-	n.fwd, n.config = fwd, c
+	n.fwd = fwd
 }
 
 // attachmentOf is what node makes of a port's zones.

@@ -143,7 +143,7 @@ func (f *Forwarder) sendError(w *dataplane.Worker, seg *segment, b packet.Index,
 	fields := packet.ICMPFields{Type: what.typ, Code: what.code, Rest: rest}
 	fields.Put(message)
 	copy(message[packet.ICMPSize:], quote)
-	out.send(w, f.backTo(port, seg), reply)
+	out.send(w, seg.toward(port), reply)
 }
 
 // mayAnswer reports whether a packet may be answered with an ICMP error: it is
@@ -239,7 +239,7 @@ func (f *Forwarder) echo(d *dataplane.Decision, seg *segment, kind *echoKind) {
 		m := packet.ICMP(message)
 		m.SetType(kind.reply)
 		m.SetCode(0)
-		out.send(d.W, f.back(d), reply)
+		out.send(d.W, seg.toward(d.In.Number), reply)
 	}
 	f.finish(d, reply != 0)
 }
@@ -292,10 +292,4 @@ func (e *envelope) send(w *dataplane.Worker, out dataplane.FloodTarget, b packet
 	frame := w.Arena().Frame(b)
 	packet.SetTransport(frame, packet.EthernetSize, packet.EthernetSize+e.header(), len(frame)-packet.EthernetSize, e.proto)
 	w.Send(out.Port, b, out.Tags)
-}
-
-// backTo returns the way to a port of a segment.
-func (f *Forwarder) backTo(port uint16, seg *segment) dataplane.FloodTarget {
-	m, _ := f.memberOf(port, seg.zone)
-	return dataplane.FloodTarget{Port: port, Tags: m.tags}
 }

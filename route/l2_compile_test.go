@@ -64,11 +64,11 @@ func TestHopsAreShared(t *testing.T) {
 	}
 	n := newTestbed(t, config())
 	used, _ := n.engine.Hops().Used()
-	before := n.fwd.stations
+	before := n.fwd.segmentOf(1).stations
 	require.Equal(t, 3, used, "one for each bound port, whatever addresses it has")
 
 	n.apply(config())
-	require.Equal(t, before, n.fwd.stations, "a revision that changes nothing changes no hop")
+	require.Equal(t, before, n.fwd.segmentOf(1).stations, "a revision that changes nothing changes no hop")
 
 	c := config()
 	c.Ports[0].MTU = 900

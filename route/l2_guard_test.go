@@ -22,7 +22,7 @@ func boundSegment() Config {
 	}
 	c.Routers = []Router{{Name: "default"}}
 	for i := range c.Ports {
-		p := &c.Ports[i]
+		p := c.Ports[i]
 		mac := hostMAC(byte(i + 1))
 		p.Guard = i < 2
 		p.Addresses = []Address{
@@ -30,7 +30,7 @@ func boundSegment() Config {
 			{MAC: mac, IP: netip.AddrFrom16([16]byte{0: 0xfd, 15: byte(i + 1)})},
 		}
 	}
-	c.Ports = append(c.Ports, Port{Number: 4, Name: "d", Zones: []Attachment{{Zone: 1}}})
+	c.Ports = append(c.Ports, &Port{Number: 4, Name: "d", Zones: []Attachment{{Zone: 1}}})
 	return c
 }
 

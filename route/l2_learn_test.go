@@ -65,7 +65,7 @@ func TestLoopIsBroken(t *testing.T) {
 	}
 	require.Less(t, turns, 20, "a broadcast in a loop ends soon")
 	require.NotZero(t, n.drops()[packet.MACConflict])
-	at, found := n.fwd.hopOf(1, packet.MAC{0x0a, 0x58, 10, 0, 0, 1})
+	at, found := n.fwd.hopOf(n.fwd.segmentOf(1), packet.MAC{0x0a, 0x58, 10, 0, 0, 1})
 	require.True(t, found)
 	require.EqualValues(t, 1, at.port, "the address is back where it was first")
 	n.sent()

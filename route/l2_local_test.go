@@ -312,7 +312,7 @@ func TestLimits(t *testing.T) {
 func TestUplinkZone(t *testing.T) {
 	c := boundSegment()
 	mac := packet.MAC{0x02, 0, 0, 0, 0, 0x99}
-	c.Ports = append(c.Ports, Port{Number: 9, Name: "uplink", Zones: []Attachment{{Zone: 9}}})
+	c.Ports = append(c.Ports, &Port{Number: 9, Name: "uplink", Zones: []Attachment{{Zone: 9}}})
 	c.Routers[0].Uplinks = []Uplink{{
 		Port: 9, Zone: 9, MAC: mac, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")},
 	}}

@@ -226,7 +226,7 @@ func TestSecurityOfEachSegment(t *testing.T) {
 	c := learningSegment()
 	c.Segments = append(c.Segments, c.Segments[0])
 	c.Segments[1].Name, c.Segments[1].Zone = "app", 2
-	c.Ports = []Port{
+	c.Ports = []*Port{
 		{Number: 1, Name: "trunk", Zones: []Attachment{
 			{Zone: 1, Security: raGuard}, {Zone: 2, Tags: dataplane.Tags{Outer: 20}, Security: nonIPBlock},
 		}},
@@ -245,7 +245,7 @@ func TestSecurityOfEachSegment(t *testing.T) {
 // An uplink has filters like any port.
 func TestSecurityOfUplink(t *testing.T) {
 	c := boundSegment()
-	c.Ports = append(c.Ports, Port{Number: 5, Name: "uplink", Zones: []Attachment{{Zone: 9, Security: serverBlock}}})
+	c.Ports = append(c.Ports, &Port{Number: 5, Name: "uplink", Zones: []Attachment{{Zone: 9, Security: serverBlock}}})
 	c.Routers[0].Uplinks = []Uplink{{
 		Port: 5, Zone: 9, MAC: packet.MAC{2, 0, 0, 0, 0, 9}, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")},
 	}}

@@ -19,7 +19,7 @@ func learningSegment() Config {
 		}},
 	}
 	for n := range uint16(3) {
-		c.Ports = append(c.Ports, Port{Number: n + 1, Name: string(rune('a' + n)), Zones: []Attachment{{Zone: 1}}})
+		c.Ports = append(c.Ports, &Port{Number: n + 1, Name: string(rune('a' + n)), Zones: []Attachment{{Zone: 1}}})
 	}
 	return c
 }

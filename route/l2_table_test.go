@@ -38,8 +38,8 @@ func TestTableModel(t *testing.T) {
 	model := map[uint64]place{}
 	var members [4]member
 	for p := uint16(1); p <= 3; p++ {
-		m, found := f.memberOf(p, 1)
-		require.True(t, found)
+		require.NotNil(t, f.memberOf(p, 1))
+		m := *f.memberOf(p, 1)
 		m.learning.MoveLimit = 0
 		m.learning.AgingNs = int64(20 * time.Second)
 		members[p] = m
@@ -111,7 +111,7 @@ func TestTableReaders(t *testing.T) {
 	table, f, _ := tableOf(t, 32)
 	var members [4]member
 	for p := uint16(1); p <= 3; p++ {
-		members[p], _ = f.memberOf(p, 1)
+		members[p] = *f.memberOf(p, 1)
 		members[p].learning = Learning{Enabled: true, AgingNs: 1}
 	}
 	const addresses, rounds = 64, 3000

@@ -96,15 +96,15 @@ func TestCompileRouterFaults(t *testing.T) {
 // they are, and those that nothing refers to are given back.
 func TestCompileKeepsRoutedHops(t *testing.T) {
 	n := newTestbed(t, routedNetwork())
-	before := n.fwd.routed
+	before := []map[packet.Addr]hopRef{n.fwd.segmentOf(1).gates, n.fwd.segmentOf(2).gates}
 	used, _ := n.engine.Hops().Used()
 	n.apply(routedNetwork())
-	require.Equal(t, before, n.fwd.routed)
+	require.Equal(t, before, []map[packet.Addr]hopRef{n.fwd.segmentOf(1).gates, n.fwd.segmentOf(2).gates})
 	c := routedNetwork()
 	c.Ports[2].MTU = 1300
 	n.apply(c)
-	key := hostKey{packet.AddrFrom(netip.MustParseAddr("10.0.2.10")), 2}
-	require.NotEqual(t, before[key], n.fwd.routed[key])
+	ip := packet.AddrFrom(netip.MustParseAddr("10.0.2.10"))
+	require.NotEqual(t, before[1][ip], n.fwd.segmentOf(2).gates[ip])
 	again, _ := n.engine.Hops().Used()
 	require.Equal(t, used, again)
 }

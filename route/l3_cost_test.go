@@ -132,7 +132,7 @@ func TestNeighborTable(t *testing.T) {
 			checkNeighbors(t, n.state.routers.neighbors)
 		}
 	}
-	n.fwd.adoptRouters(nil)
+	n.fwd.adoptRouters(nil, map[packet.Zone]bool{1: true, 2: true, 3: true})
 	checkNeighbors(t, n.state.routers.neighbors)
 	for range 200 {
 		n.now += 11e9

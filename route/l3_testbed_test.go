@@ -53,7 +53,7 @@ func routedNetwork() Config {
 			{Name: "web", Zone: 1, MTU: 1500, Router: 0, Learning: learning, Subnets: []Subnet{subnet("10.0.1.0/24", "10.0.1.1"), subnet("fd00:1::/64", "fd00:1::1")}},
 			{Name: "app", Zone: 2, MTU: 1400, Router: 0, Learning: learning, Subnets: []Subnet{subnet("10.0.2.0/24", "10.0.2.1"), subnet("fd00:2::/64", "fd00:2::1")}},
 		},
-		Ports: []Port{
+		Ports: []*Port{
 			{Number: 1, Name: "web-1", Zones: []Attachment{{Zone: 1}}, Addresses: both(webMAC, "10.0.1.10", "fd00:1::a")},
 			{Number: 2, Name: "web-2", Zones: []Attachment{{Zone: 1}}, Addresses: []Address{{parseMAC("0a:58:0a:00:01:0b"), ip("10.0.1.11")}}},
 			{Number: 3, Name: "app-1", Zones: []Attachment{{Zone: 2}}, Addresses: both(appMAC, "10.0.2.10", "fd00:2::a")},

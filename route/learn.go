@@ -9,23 +9,23 @@ import (
 
 // learnable reports whether an address may be learned at a port: the segment
 // learns, and the address is neither the router's nor bound.
-func (f *Forwarder) learnable(m *member, zone packet.Zone, mac uint64) bool {
+func (f *Forwarder) learnable(m *member, seg *segment, mac uint64) bool {
 	if !m.learning.Enabled || f.ports[m.port].guard {
 		return false
 	}
-	if _, bound := f.stations[stationKey{mac, uint64(zone)}]; bound {
+	if _, bound := seg.stations[mac]; bound {
 		return false
 	}
-	return !f.segmentOf(zone).routed(packet.MACFromWord(mac))
+	return !seg.routed(packet.MACFromWord(mac))
 }
 
 // learn notes where the source address of a frame is. It returns why the frame is
 // to be dropped, or None.
-func (f *Forwarder) learn(d *dataplane.Decision, m *member, mac uint64) packet.Reason {
+func (f *Forwarder) learn(d *dataplane.Decision, seg *segment, m *member, mac uint64) packet.Reason {
 	if f.state.macs.use(d.Zone, mac, m.port, d.Now) {
 		return packet.None
 	}
-	if !f.learnable(m, d.Zone, mac) {
+	if !f.learnable(m, seg, mac) {
 		return packet.None
 	}
 	what, port := f.state.macs.learn(f, m, d.Zone, mac, d.Now)

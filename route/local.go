@@ -44,7 +44,7 @@ type claim struct {
 // that another MAC address was known to have it.
 func (f *Forwarder) believe(d *dataplane.Decision, seg *segment, c claim) (believed, moved bool) {
 	port := d.In.Number
-	h, bound := f.hostAt(d.Zone, c.ip)
+	h, bound := seg.hostAt(c.ip)
 	if seg.owns(c.ip) || seg.proxies(c.ip) || (bound && h.port != port) {
 		d.Drop(packet.MACConflict)
 		return false, false
@@ -64,7 +64,7 @@ func (f *Forwarder) whoHas(d *dataplane.Decision, seg *segment, ip packet.Addr) 
 	if !seg.suppress {
 		return answerer{}, false
 	}
-	h, bound := f.hostAt(d.Zone, ip)
+	h, bound := seg.hostAt(ip)
 	found = bound
 	if !bound {
 		h, found = f.neighborAt(d.Zone, ip)
@@ -126,7 +126,7 @@ func (f *Forwarder) arp(d *dataplane.Decision, seg *segment) {
 		// now, as RFC 826 wants; answered here, they would go on with the old one.
 		return
 	}
-	sent := f.sendARP(d.W, d.In.Number, f.back(d), sender.mac, &packet.ARPFields{
+	sent := f.sendARP(d.W, d.In.Number, seg.toward(d.In.Number), sender.mac, &packet.ARPFields{
 		Op: packet.ARPReply, SenderMAC: a.mac, SenderIP: target, TargetMAC: sender.mac, TargetIP: sender.ip,
 	})
 	if !moved {
@@ -180,7 +180,7 @@ func (f *Forwarder) neighborDiscovery(d *dataplane.Decision, seg *segment) {
 	}
 	target := nd.Target()
 	if a, found := f.whoHas(d, seg, target); found {
-		f.finish(d, f.sendND(d.W, d.In.Number, f.back(d), mac, target, to, &packet.NDNeighborFields{
+		f.finish(d, f.sendND(d.W, d.In.Number, seg.toward(d.In.Number), mac, target, to, &packet.NDNeighborFields{
 			Type: packet.ICMPv6NeighborAdvertisement, Target: target,
 			Router: a.router, Solicited: solicited, Override: a.override,
 			HasLinkAddr: true, LinkAddr: a.mac,
@@ -218,12 +218,6 @@ func validND(d *dataplane.Decision, nd packet.NDNeighbor) bool {
 	}
 	_, stated := nd.LinkAddr()
 	return !stated && in.Key.Dst == solicitedNode(nd.Target())
-}
-
-// back returns the way on which answers to a frame go.
-func (f *Forwarder) back(d *dataplane.Decision) dataplane.FloodTarget {
-	m, _ := f.memberOf(d.In.Number, d.Zone)
-	return dataplane.FloodTarget{Port: d.In.Number, Tags: m.tags}
 }
 
 // finish ends the decision about a question that has been answered, or could

@@ -189,12 +189,14 @@ func (t *macTable) learn(f *Forwarder, m *member, zone packet.Zone, mac uint64, 
 	// was the true one.
 	e.until = now + rules.MoveWindowNs
 	t.stats.held.Add(1)
-	home, found := f.memberOf(e.home, zone)
-	if !found || e.home == at.port {
+	seg := f.segmentOf(zone)
+	home := seg.member(e.home)
+	// By another configuration than that of then, it may have no place there.
+	if home == nil || !f.learnable(home, seg, mac) || e.home == at.port {
 		t.stats.blocked.Add(1)
 		return lessonHeld, at.port
 	}
-	t.move(e, zone, &home)
+	t.move(e, zone, home)
 	if e.home != m.port {
 		t.stats.blocked.Add(1)
 	}
@@ -294,10 +296,10 @@ func (t *macTable) sweep(now int64, gone *[sweepSize]stationKey) (n int) {
 	return n
 }
 
-// refit makes the table fit a new forwarder in the place of old: addresses at ports that
+// refit makes the table fit a new forwarder in the place of old, which differ in these zones: addresses at ports that
 // are gone, replaced or learn no more, and those that are bound now, are forgotten; the others get the
 // port's new tags and limits. It returns what is forgotten. Not for the packet path.
-func (t *macTable) refit(f, old *Forwarder) (gone []stationKey) {
+func (t *macTable) refit(f, old *Forwarder, zones map[packet.Zone]bool) (gone []stationKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id := uint32(1); id <= t.high; id++ {
@@ -307,9 +309,12 @@ func (t *macTable) refit(f, old *Forwarder) (gone []stationKey) {
 			continue
 		}
 		zone := packet.Zone(e.zone.Load())
+		if !zones[zone] {
+			continue
+		}
 		port := uint16(e.port.Load())
-		m, found := f.memberOf(port, zone)
-		if !found || f.replaces(old, port, zone) || !f.learnable(&m, zone, mac) {
+		m := f.memberOf(port, zone)
+		if m == nil || f.replaces(old, port, zone) || !f.learnable(m, f.segmentOf(zone), mac) {
 			gone = append(gone, stationKey{mac, uint64(zone)})
 			t.remove(id)
 			continue

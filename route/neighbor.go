@@ -37,6 +37,7 @@ type neighborTable struct {
 	mu         sync.Mutex // everything below, and all writing of entries but confirmed and used
 	entries    []neighbor // 1..capacity; 0 is none
 	free       []uint32
+	high       uint32 // largest number ever used
 	queues     [numQueues]neighborQueue
 	byMAC      []uint32 // heads of chains of neighbours with alike (zone, MAC) hashes
 	unresolved int      // neighbours incomplete or failed
@@ -227,6 +228,7 @@ func (t *neighborTable) add(zone packet.Zone, ip packet.Addr, resolved bool, now
 		return 0
 	}
 	t.free = t.free[:len(t.free)-1]
+	t.high = max(t.high, id)
 	e.state.Store(uint32(neighborIncomplete))
 	t.unresolved++
 	t.enqueue(id, queueAsking, now)
@@ -323,12 +325,11 @@ func (t *neighborTable) rehop(f *Forwarder, id uint32) bool {
 	h := e.host()
 	old := uint32(e.hop.Load())
 	seg := f.segmentOf(e.zone())
-	m, member := f.memberOf(h.port, e.zone())
-	if seg == nil || seg.router < 0 || !member {
+	if seg == nil || seg.router < 0 || seg.member(h.port) == nil {
 		t.dropHop(e)
 		return false
 	}
-	want := routedHop(seg, &m, h.mac)
+	want := seg.routedHop(seg.member(h.port), h.mac)
 	if old == 0 {
 		index, gen, err := t.hops.New(want)
 		if err != nil {

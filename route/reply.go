@@ -61,13 +61,12 @@ func (f *Forwarder) sendND(w *dataplane.Worker, in uint16, out dataplane.FloodTa
 // section 2.3.2.1, RFC 4861 section 7.3.3)? It returns the number of frames sent.
 func (f *Forwarder) solicit(w *dataplane.Worker, in uint16, seg *segment, src, target packet.Addr, at host) (n int) {
 	if at.port != 0 {
-		m, _ := f.memberOf(at.port, seg.zone)
-		if f.ask(w, in, seg, dataplane.FloodTarget{Port: at.port, Tags: m.tags}, src, target, at.mac) {
+		if f.ask(w, in, seg, seg.toward(at.port), src, target, at.mac) {
 			n++
 		}
 		return n
 	}
-	for _, t := range f.floods[seg.list] {
+	for _, t := range seg.flood {
 		if f.ask(w, in, seg, t, src, target, packet.MAC{}) {
 			n++
 		}

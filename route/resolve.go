@@ -8,7 +8,7 @@ import (
 // resolve sends a packet that came in by segment seg to next, a host on segment out. If
 // it is not known where that is, the packet waits while it is asked for.
 func (f *Forwarder) resolve(d *dataplane.Decision, seg, out *segment, next packet.Addr) {
-	if ref, bound := f.routed[hostKey{next, out.zone}]; bound {
+	if ref, bound := out.gates[next]; bound {
 		f.forward(d, seg, ref)
 		return
 	}
@@ -176,33 +176,40 @@ func (f *Forwarder) macMoved(zone packet.Zone, mac packet.MAC, port uint16) {
 	}
 }
 
-// adoptRouters revises neighbours for the forwarder that is in force now, in the place of old. Those
-// for which packets wait are left to the next turn, as workers have the means.
-func (f *Forwarder) adoptRouters(old *Forwarder) {
+// adoptRouters revises neighbours for the forwarder that is in force now, in the place of old, which differ
+// in these zones. Those for which packets wait are left to the next turn, as workers have the means.
+func (f *Forwarder) adoptRouters(old *Forwarder, zones map[packet.Zone]bool) {
 	t := f.state.routers.neighbors
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for id := range uint32(len(t.entries)) {
+	for id := uint32(1); id <= t.high; id++ {
 		e := &t.entries[id]
-		state := e.mode()
-		if state == neighborAbsent || e.waits() != 0 {
+		if e.mode() == neighborAbsent || e.waits() != 0 || !zones[e.zone()] {
 			continue
 		}
-		seg := f.segmentOf(e.zone())
-		_, bound := f.hostAt(e.zone(), e.addr())
-		member := true
-		if state == neighborKnown || state == neighborProbing {
-			_, member = f.memberOf(e.host().port, e.zone())
-			member = member && !f.replaces(old, e.host().port, e.zone())
-		}
-		if seg == nil || bound || !member || seg.owns(e.addr()) {
+		switch {
+		case !f.keeps(e, old):
 			t.remove(id)
-			continue
-		}
-		if e.hop.Load() != 0 {
+		case e.hop.Load() != 0:
 			t.rehop(f, id)
 		}
 	}
+}
+
+// keeps reports whether what is known of a neighbour still holds.
+func (f *Forwarder) keeps(e *neighbor, old *Forwarder) bool {
+	seg := f.segmentOf(e.zone())
+	if seg == nil || seg.owns(e.addr()) {
+		return false
+	}
+	if _, bound := seg.hostAt(e.addr()); bound {
+		return false
+	}
+	if state := e.mode(); state != neighborKnown && state != neighborProbing {
+		return true // nobody knows where it is
+	}
+	port := e.host().port
+	return seg.member(port) != nil && !f.replaces(old, port, seg.zone)
 }
 
 // task is what time demands for one neighbour.
@@ -272,7 +279,10 @@ func (t *neighborTable) next(f *Forwarder, now int64) (x task, found bool) {
 	switch e.mode() {
 	case neighborIncomplete:
 		seg := f.segmentOf(x.zone)
-		_, bound := f.routed[hostKey{x.ip, x.zone}]
+		bound := false
+		if seg != nil {
+			_, bound = seg.gates[x.ip]
+		}
 		switch {
 		case bound:
 			x.kind = taskRelease

@@ -1,20 +1,9 @@
 package route
 
 import (
-	"errors"
-
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/packet"
 )
-
-// routing is the layer-3 part of a Forwarder.
-type routing struct {
-	fibs      []*fib             // by router
-	networks  [][]network        // by segment
-	routed    map[hostKey]hopRef // how routed packets reach bound addresses
-	routerIDs []packet.Addr      // by router: an IPv4 address for segments without one; zero: none
-	portNames []string           // by number; empty: no port
-}
 
 // routerState is what routers keep through all revisions.
 type routerState struct {
@@ -38,62 +27,6 @@ func newRouterState(c *StateConfig) (*routerState, error) {
 }
 
 func (r *routerState) close() error { return r.neighbors.index.Close() }
-
-// compileRouters builds the FIBs; segments and ports are compiled.
-func (f *Forwarder) compileRouters(c *Config) error {
-	if err := f.compileFIBs(c); err != nil {
-		return err
-	}
-	f.portNames = make([]string, len(f.ports))
-	for i := range c.Ports {
-		f.portNames[c.Ports[i].Number] = c.Ports[i].Name
-	}
-	f.routerIDs = make([]packet.Addr, len(c.Routers))
-	for i := range f.segments {
-		for _, n := range f.networks[i] {
-			if r := f.segments[i].router; r >= 0 && n.router.Is4() && f.routerIDs[r] == (packet.Addr{}) {
-				f.routerIDs[r] = packet.AddrFrom(n.router)
-			}
-		}
-	}
-	return f.compileHosts(c)
-}
-
-// compileHosts makes the hops by which routed packets reach bound addresses.
-func (f *Forwarder) compileHosts(c *Config) error {
-	f.routed = make(map[hostKey]hopRef, len(f.hosts))
-	var faults []error
-	for i := range c.Ports {
-		p := &c.Ports[i]
-		for _, at := range p.Zones {
-			seg := f.segmentOf(at.Zone)
-			if seg == nil || seg.router < 0 {
-				continue
-			}
-			m, _ := f.memberOf(p.Number, at.Zone)
-			for _, a := range p.Addresses {
-				key := hostKey{packet.AddrFrom(a.IP), at.Zone}
-				if h, bound := f.hosts[key]; !bound || h != (host{a.MAC, p.Number}) {
-					continue // no IP address, or another port's in the first place
-				}
-				ref, err := f.state.fix(routedHop(seg, &m, a.MAC))
-				if err != nil {
-					faults = append(faults, err)
-					continue
-				}
-				f.routed[key] = ref
-			}
-		}
-	}
-	return errors.Join(faults...)
-}
-
-// routedHop returns how packets that leave by a router reach a host at mac.
-func routedHop(seg *segment, m *member, mac packet.MAC) dataplane.Hop {
-	h := m.hop(seg.zone)
-	h.Flags, h.DstMAC, h.SrcMAC = dataplane.HopRouted, mac, seg.routerMAC
-	return h
-}
 
 // answer looks at an IP packet whose destination MAC is the router's, before
 // services and rules do: an echo request to one of its addresses is answered.

@@ -32,8 +32,8 @@ const (
 	blockIP   = blockDHCP | blockRA
 )
 
-func compileSecurity(c *Security) *security {
-	s := &security{forwardReserved: c.ForwardReserved, allow: slices.Clone(c.AllowReserved)}
+func compileSecurity(c *Security) security {
+	s := security{forwardReserved: c.ForwardReserved, allow: slices.Clone(c.AllowReserved)}
 	for _, f := range []struct {
 		on    bool
 		block blocks
@@ -54,8 +54,8 @@ func compileSecurity(c *Security) *security {
 
 // Decide judges what the frame is, whoever sent it.
 func (x securityDecider) Decide(d *dataplane.Decision) {
-	m, found := x.f.memberOf(d.In.Number, d.Zone)
-	if !found {
+	m := x.f.memberOf(d.In.Number, d.Zone)
+	if m == nil {
 		d.Drop(packet.UnknownSegment)
 		return
 	}

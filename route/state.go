@@ -3,7 +3,6 @@ package route
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -58,11 +57,11 @@ type State struct {
 	nextTick atomic.Int64
 }
 
-// fixedHop is a hop that never changes: it is in use while the current or the
-// pending Forwarder refers to it.
+// fixedHop is a hop that never changes: it is in use while a lan refers to it.
 type fixedHop struct {
 	hopRef
-	current, pending bool
+	hop  dataplane.Hop
+	uses int
 }
 
 // hopRef names a hop as flow entries do.
@@ -92,25 +91,34 @@ func NewState(c StateConfig) (*State, error) {
 // Compile makes the forwarding part of a snapshot from a revision's
 // configuration. It changes nothing that the Forwarder in force refers to, so
 // that one which is never published does no harm. The error names every fault.
+// What a revision has in common with the one in force is not made anew: ports by
+// their pointers, so a Port is never to be changed, and segments and routers by what they say.
 //
 // A Forwarder that was published is to be adopted before the next one is
 // compiled; one that was not is forgotten by the next Compile.
 func Compile(c *Config, s *State) (*Forwarder, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forget(func(h *fixedHop) { h.pending = false })
+	s.release(s.pending)
+	s.pending = nil
 	f := &Forwarder{state: s}
-	s.pending = f
-	err := errors.Join(f.compileSegments(c), f.compilePorts(c))
-	if err == nil {
-		err = f.compileRouters(c)
-	}
-	if err != nil {
-		s.forget(func(h *fixedHop) { h.pending = false })
-		s.pending = nil
+	if err := f.compile(c, s.current); err != nil {
+		s.release(f)
 		return nil, err
 	}
+	s.pending = f
 	return f, nil
+}
+
+// compile fills an empty Forwarder, with what fits of old, which may be nil. Also if there is an
+// error, f is to be released.
+func (f *Forwarder) compile(c *Config, old *Forwarder) error {
+	err := f.compileSegments(c, old)
+	changes, portErr := f.compilePorts(c, old)
+	if err = errors.Join(err, portErr, f.compileLANs(old, &changes)); err != nil {
+		return err
+	}
+	return f.compileFIBs(c, old)
 }
 
 // Adopt makes f the forwarder in force. It is called when no worker uses an
@@ -124,51 +132,78 @@ func (s *State) Adopt(f *Forwarder) {
 	}
 	old := s.current
 	s.current, s.pending = f, nil
-	f.macsGone(s.macs.refit(f, old))
-	f.adoptRouters(old)
-	s.forget(func(h *fixedHop) { h.current, h.pending = h.pending, false })
+	if zones := f.changed(old); len(zones) != 0 {
+		f.macsGone(s.macs.refit(f, old, zones))
+		f.adoptRouters(old, zones)
+	}
+	s.release(old)
+}
+
+// changed returns the zones that are not in f as they are in old, which may be nil: of
+// the others, all that was learned still fits.
+func (f *Forwarder) changed(old *Forwarder) map[packet.Zone]bool {
+	zones := map[packet.Zone]bool{}
+	for i := range f.segments {
+		if seg := &f.segments[i]; old.lanOf(seg.zone) != seg.lan {
+			zones[seg.zone] = true
+		}
+	}
+	if old != nil {
+		for i := range old.segments {
+			if zone := old.segments[i].zone; f.lanOf(zone) == nil {
+				zones[zone] = true
+			}
+		}
+	}
+	return zones
 }
 
 // replaces reports whether a port or a segment of f has the number of another
 // one in old, which is gone: what was learned there does not hold here. old may be nil.
-func (f *Forwarder) replaces(old *Forwarder, port uint16, zone packet.Zone) bool {
-	if old == nil {
-		return false
-	}
-	if name := old.portNames[port]; name != "" && name != f.portNames[port] {
+func (f *Forwarder) replaces(old *Forwarder, number uint16, zone packet.Zone) bool {
+	was, is := old.portAt(number), f.portAt(number)
+	if was != nil && (is == nil || was.config.Name != is.config.Name) {
 		return true
 	}
-	was, is := old.segmentOf(zone), f.segmentOf(zone)
-	return was != nil && is != nil && was.name != is.name
+	before, now := old.lanOf(zone), f.lanOf(zone)
+	return before != nil && now != nil && before.name != now.name
 }
 
-// forget applies a change to all fixed hops and frees those that nothing
+// release takes a Forwarder's parts from it, which may be nil, and frees the hops that nothing
 // refers to any more.
-func (s *State) forget(change func(*fixedHop)) {
-	maps.DeleteFunc(s.fixed, func(_ dataplane.Hop, h *fixedHop) bool {
-		change(h)
-		unused := !h.current && !h.pending
-		if unused {
-			s.hops.Free(h.index)
+func (s *State) release(f *Forwarder) {
+	if f == nil {
+		return
+	}
+	for i := range f.segments {
+		l := f.segments[i].lan
+		if l.users--; l.users > 0 {
+			continue
 		}
-		return unused
-	})
+		for _, h := range l.hops {
+			if h.uses--; h.uses == 0 {
+				delete(s.fixed, h.hop)
+				s.hops.Free(h.index)
+			}
+		}
+	}
 }
 
-// fix returns the hop that looks like h, for a Forwarder that is being
-// compiled. The hop stays what it is while a Forwarder refers to it; a flow
-// that uses it is asked about again only with the next epoch.
-func (s *State) fix(h dataplane.Hop) (hopRef, error) {
+// fix returns the hop that looks like h, for a lan that is being compiled. The hop stays
+// what it is while a lan refers to it; a flow that uses it is asked about
+// again only with the next epoch.
+func (s *State) fix(l *lan, h dataplane.Hop) (hopRef, error) {
 	fixed := s.fixed[h]
 	if fixed == nil {
 		index, gen, err := s.hops.New(h)
 		if err != nil {
 			return hopRef{}, err
 		}
-		fixed = &fixedHop{hopRef: hopRef{index, gen}}
+		fixed = &fixedHop{hopRef: hopRef{index, gen}, hop: h}
 		s.fixed[h] = fixed
 	}
-	fixed.pending = true
+	fixed.uses++
+	l.hops = append(l.hops, fixed)
 	return fixed.hopRef, nil
 }
 
