@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/sluice-net/sluice/internal/cputime"
 )
 
 // cpu is processor time used so far.
@@ -25,7 +25,7 @@ func (w *way) cpu() (c cpu, err error) {
 	if c.machine, err = machineTime(); err != nil || w.daemon == 0 {
 		return c, err
 	}
-	c.daemon, err = processTime(w.daemon)
+	c.daemon, err = cputime.OfProcess(w.daemon)
 	return c, err
 }
 
@@ -72,16 +72,4 @@ func quiet() error {
 			return err
 		}
 	}
-}
-
-// processTime is what all threads of a process have used, as the scheduler
-// counts it: to the nanosecond, and with the softirqs that have run in them
-// unless the kernel keeps these apart (CONFIG_IRQ_TIME_ACCOUNTING).
-func processTime(pid int) (time.Duration, error) {
-	const scheduler = 2 // CPUCLOCK_SCHED of a whole process: MAKE_PROCESS_CPUCLOCK in linux/posix-timers.h
-	var ts unix.Timespec
-	if err := unix.ClockGettime(int32(^pid<<3|scheduler), &ts); err != nil {
-		return 0, fmt.Errorf("the CPU time of process %d: %w", pid, err)
-	}
-	return time.Duration(ts.Nano()), nil
 }

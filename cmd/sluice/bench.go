@@ -67,6 +67,7 @@ rather than Mpps.`,
 			return balanced(r.Ledger.Unexplained)
 		},
 	}
+	cmd.AddCommand(newChurn())
 	f := cmd.Flags()
 	f.StringVar(&features, "features", "l2,l3", "what packets go through: "+bench.FeatureNames()+"; with both, flows take turns")
 	f.IntVar(&c.Flows, "flows", 1000, "distinct 5-tuples")
