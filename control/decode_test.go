@@ -181,9 +181,33 @@ func TestLoad(t *testing.T) {
 	require.ErrorContains(t, faults.Err(), "the directory has no *.yaml")
 }
 
+// TestEditors: what editors add to text is no part of it, also where files were joined.
+func TestEditors(t *testing.T) {
+	const text = "---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: Web\n"
+	windows := strings.ReplaceAll(text, "\n", "\r\n")
+	for _, row := range []struct {
+		why, text string
+		want      []int // lines of the faults
+	}{
+		{"Windows' line ends", windows, []int{5}},
+		{"a byte order mark", "\ufeff" + text, []int{5}},
+		{"both, twice in a file", "\ufeff" + windows + "\ufeff" + windows, []int{5, 10}},
+		{"a mark in JSON", "\ufeff{\"apiVersion\": \"v1\", \"kind\": \"Namespace\",\n\"metadata\": {\"name\": \"Web\"}}", []int{2}},
+	} {
+		_, faults := Decode("a.yaml", []byte(row.text), Options{})
+		var lines []int
+		for _, f := range faults {
+			require.Contains(t, f.Message, "Web is not a name", row.why)
+			lines = append(lines, f.Line)
+		}
+		require.Equal(t, row.want, lines, row.why)
+	}
+}
+
 func TestEncodingFaults(t *testing.T) {
 	for _, row := range []struct{ why, text, want string }{
 		{"a byte that is no UTF-8", "a: é\nb: \xff", `a.yaml:2:4: the byte 0xff is not UTF-8 (the file must be UTF-8 text)`},
+		{"what PowerShell writes", "\xff\xfea\x00", `a.yaml:1:1: the file is UTF-16 (save it as UTF-8, or iconv -f UTF-16 -t UTF-8 FILE)`},
 		{"a control character, counted in characters", "é: \x01", `a.yaml:1:4: the control character U+0001 is not allowed (the file must be UTF-8 text)`},
 	} {
 		_, faults := Decode("a.yaml", []byte(row.text), Options{})

@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// Nearest returns the candidate that a word was probably meant to be, "" if none is near.
+func Nearest(word string, candidates []string) string { return nearest(word, candidates) }
+
 // nearest returns the candidate that word was probably meant to be, "" if none
 // is near. Equal but for case wins; else at most a third of the letters may be
 // wrong.
