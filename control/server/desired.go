@@ -22,9 +22,6 @@ func (s *Server) wanted() (Objects, error) {
 	return s.options.Objects, nil
 }
 
-// secrets reports whether a peer may see the values of Secrets.
-func (p *Peer) secrets() bool { return p.Role == api.RoleAdmin }
-
 func (s *Server) objects(w *response, r *request) error {
 	state, err := s.wanted()
 	if err != nil {
@@ -36,7 +33,7 @@ func (s *Server) objects(w *response, r *request) error {
 	}
 	limit := filter.Limit
 	filter.Limit = 0 // list cuts off, and says so
-	revision, items, err := state.Objects(&filter, r.peer.secrets())
+	revision, items, err := state.Objects(&filter, r.who.secrets())
 	if err != nil {
 		return err
 	}
@@ -148,7 +145,7 @@ func (s *Server) rollback(w *response, r *request) error {
 // change begins a request for a change, of which all has arrived.
 func (r *request) change(verb api.Verb) *desired.Request {
 	return &desired.Request{
-		Verb: verb, Author: r.peer.Author, Message: r.Get("message"), DryRun: r.flag("dryRun"), Diff: r.flag("diff"), At: time.Now(),
+		Verb: verb, Author: r.who.Author, Message: r.Get("message"), DryRun: r.flag("dryRun"), Diff: r.flag("diff"), At: time.Now(),
 	}
 }
 

@@ -177,6 +177,12 @@ func TestChanges(t *testing.T) {
 			Verb: api.VerbApply, Expect: map[control.Key]uint64{a: 12, b: 0},
 		}, []control.Key{a, b}},
 		{"revisions are of no interest, else", "/v1/apply?ifUnchanged=false", sent{body: port("a", "old")}, desired.Request{Verb: api.VerbApply}, []control.Key{a}},
+		{"what is not known is left out", "/v1/apply?skipUnknown=true", sent{body: "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n"}, desired.Request{
+			Verb: api.VerbApply, Skipped: []api.SkippedObject{{
+				ObjectRef: api.ObjectRef{APIVersion: "apps/v1", Kind: "Deployment", Name: "x"}, File: "request", Line: 1, Column: 1,
+				Reason: "this version does not know the kind",
+			}},
+		}, nil},
 		{"objects by name, in kubectl's words", "/v1/delete", sent{body: `{"objects":[{"kind":"po","namespace":"web","name":"a"},{"kind":"pod","name":"x"}]}`}, desired.Request{
 			Verb: api.VerbDelete, Delete: []control.Key{a, {Kind: "Pod", Namespace: "default", Name: "x"}},
 		}, nil},

@@ -27,7 +27,7 @@ func (s *Server) config(w *response, r *request) error {
 	if r.Get("format") == "yaml" {
 		w.Header().Set("Content-Type", mediaYAML)
 		for _, o := range objects {
-			text, err := yaml.Marshal(visible(o, r.peer))
+			text, err := yaml.Marshal(visible(o, &r.who))
 			if err != nil {
 				panic(err) // they came from documents
 			}
@@ -39,7 +39,7 @@ func (s *Server) config(w *response, r *request) error {
 	}
 	items := make([]any, len(objects))
 	for i, o := range objects {
-		items[i] = visible(o, r.peer)
+		items[i] = visible(o, &r.who)
 	}
 	w.json(http.StatusOK, map[string]any{
 		"apiVersion": "v1", "kind": "List", "items": items,
@@ -54,9 +54,9 @@ func listHead(revision uint64) string {
 }
 
 // visible is an object as a peer may see it: the values of a Secret are for admins.
-func visible(object any, p Peer) any {
+func visible(object any, p *Peer) any {
 	secret, ok := object.(*corev1.Secret)
-	if !ok || p.Role == api.RoleAdmin {
+	if !ok || p.secrets() {
 		return object
 	}
 	hidden := *secret

@@ -16,22 +16,22 @@ import (
 	"github.com/sluice-net/sluice/api"
 )
 
-// Modes of what Listen makes: who may list the directory is everybody, who may
-// ask the daemon is its user and group.
-const (
-	directoryMode = 0o755
-	socketMode    = 0o660
-)
+// directoryMode is that of a directory that Listen makes: everybody may see what is in it.
+const directoryMode = 0o755
 
-// Listen makes a unix socket and listens on it. A socket that a dead daemon has left
+// Listen is ListenFor nobody but root and the daemon's own user.
+func Listen(path string) (net.Listener, error) { return ListenFor(path, Members{}, Members{}) }
+
+// ListenFor makes a unix socket that those can connect to who have a role, and listens
+// on it. A socket that a dead daemon has left
 // is replaced; one on which somebody answers is an error. Closing the listener
 // removes it.
 //
 // The socket is made under another name and moved into its place: at no time
-// may others than socketMode says connect, and who finds it is answered. A lock
+// may others connect than permit says, and who finds it is answered. A lock
 // on PATH.lock, which stays, keeps two daemons that start at once from taking each other's
 // socket for a dead one's.
-func Listen(path string) (net.Listener, error) {
+func ListenFor(path string, admins, viewers Members) (net.Listener, error) {
 	if _, err := api.SocketPath("unix:" + path); err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func Listen(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := listenLocked(path, dir)
+	l, err := listenLocked(path, dir, admins, viewers)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -71,7 +71,7 @@ func inUse(path string) error {
 	return fmt.Errorf("another daemon answers on unix:%s: stop it, or name another socket (--api)", path)
 }
 
-func listenLocked(path, dir string) (*listener, error) {
+func listenLocked(path, dir string, admins, viewers Members) (*listener, error) {
 	if err := removeDead(path); err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func listenLocked(path, dir string) (*listener, error) {
 	l.SetUnlinkOnClose(false) // it goes by another name soon
 	info, err := os.Lstat(name)
 	if err == nil {
-		err = os.Chmod(name, socketMode)
+		err = permit(name, admins, viewers)
 	}
 	if err == nil {
 		err = os.Rename(name, path)

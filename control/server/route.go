@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -50,17 +51,18 @@ func (t *routes) find(path string) (operations []*operation, param string) {
 // request is what an operation is asked.
 type request struct {
 	*http.Request
-	*connection
-	arguments        // the query
-	param     string // what the path's parameter is
+	arguments                 // the query
+	param     string          // what the path's parameter is
+	drain     context.Context // done once the server is to stop
+	who       Peer
+	valid     func() bool // whether it still is who it was; nil: always
 }
 
 // Handler returns the API without a socket, for one peer.
 func (s *Server) Handler(who Peer) http.Handler {
 	h := s.handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &connection{peer: who, drain: r.Context()}
-		h.ServeHTTP(w, r.WithContext(withConnection(r.Context(), c)))
+		h.ServeHTTP(w, r.WithContext(withConnection(r.Context(), fixedPeer(r.Context(), who))))
 	})
 }
 
@@ -75,7 +77,10 @@ func (s *Server) handler() http.Handler {
 		plain.Header().Set("Cache-Control", "no-store")
 		w := newResponse(plain, r, s.options.Stall)
 		defer s.contain(w, r)
-		if err := s.answer(w, &request{Request: r, connection: connectionOf(r)}); err != nil {
+		c := connectionOf(r)
+		asked := &request{Request: r, drain: c.drain}
+		asked.who, asked.valid = c.peer(r)
+		if err := s.answer(w, asked); err != nil {
 			w.fail(err)
 		}
 	})
@@ -83,8 +88,12 @@ func (s *Server) handler() http.Handler {
 
 func (s *Server) answer(w *response, r *request) error {
 	// Whoever has no role is not even told what there is.
-	if err := r.mayLook(); err != nil {
+	if err := r.who.mayLook(); err != nil {
 		return err
+	}
+	// A browser that has a certificate sends it along with what other sites make it ask.
+	if err := s.origins.Check(r.Request); err != nil {
+		return refusal(http.StatusForbidden, api.ReasonForbidden, "%v: ask from no web page", err)
 	}
 	all, param := s.routes.find(r.URL.Path)
 	if all == nil {
@@ -94,7 +103,7 @@ func (s *Server) answer(w *response, r *request) error {
 	if o == nil {
 		return wrongMethod(w, r, all)
 	}
-	if err := r.may(o); err != nil {
+	if err := r.who.may(o); err != nil {
 		return err
 	}
 	free, err := s.enter(o)

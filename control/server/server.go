@@ -5,6 +5,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -51,6 +52,13 @@ type Source interface {
 // Options are what a Server is made with. Zero values are defaults.
 type Options struct {
 	Socket string // path of the socket; required by Run
+
+	// Admins may do everything, as root and the daemon's own user may. Viewers may look,
+	// but at no secret. Nobody else may do anything. ListenFor wants them, too.
+	Admins, Viewers Members
+
+	// TLS says how Run serves others than those on this machine; nil: not at all.
+	TLS *TLS
 
 	// Objects is the desired state, Logs what the daemon writes; nil: who asks is
 	// told that this daemon has none (501).
@@ -110,9 +118,11 @@ type Server struct {
 	source   Source
 	options  Options
 	routes   routes
-	slots    chan struct{}  // one for each request that is being answered
-	watchers chan struct{}  // one for each watch
-	bodies   *budget        // bytes of documents
+	slots    chan struct{} // one for each request that is being answered
+	watchers chan struct{} // one for each watch
+	bodies   *budget       // bytes of documents
+	names    userNames
+	origins  *http.CrossOriginProtection
 	answers  sync.WaitGroup // requests that are being answered
 }
 
@@ -120,7 +130,7 @@ type Server struct {
 func New(s Source, o Options) *Server {
 	o = o.withDefaults()
 	return &Server{
-		source: s, options: o, routes: newRoutes(operations()), bodies: newBudget(o.Bodies),
+		source: s, options: o, routes: newRoutes(operations()), bodies: newBudget(o.Bodies), origins: http.NewCrossOriginProtection(),
 		slots: make(chan struct{}, o.Requests), watchers: make(chan struct{}, o.Watchers),
 	}
 }
@@ -132,25 +142,34 @@ const (
 	idleTimeout   = 60 * time.Second
 )
 
-// Serve answers on a listener until ctx is done. It then takes no more requests, ends
-// watches, lets those under way come to their end for Options.Drain, cuts off the
-// rest and returns nil once none is being answered: the source is not used any more,
-// whatever clients do. The listener is closed. The error is that of the listener.
-func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+// Serve answers on listeners, of Listen and ListenTLS, until ctx is done. It then takes no
+// more requests, ends watches, lets those under way come to their end for
+// Options.Drain, cuts off the rest and returns nil once none is being answered: the
+// source is not used any more, whatever clients do. The listeners are closed. The error
+// is that of a listener.
+func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	h := &http.Server{
 		// ReadTimeout would end the context of a request that takes longer to answer: the
 		// deadlines of bodies are theirs (bodyReader).
 		Handler: s.handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		ErrorLog: slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
+		ErrorLog:    slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
+		Protocols:   new(http.Protocols),
+		BaseContext: func(l net.Listener) context.Context { return context.WithValue(context.Background(), listenerKey{}, l) },
 		ConnContext: func(base context.Context, c net.Conn) context.Context {
-			return withConnection(base, newConnection(c, ctx))
+			l, _ := base.Value(listenerKey{}).(net.Listener)
+			return withConnection(base, s.newConnection(l, c, ctx))
 		},
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- h.Serve(l); close(failed) }()
+	h.Protocols.SetHTTP1(true)
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { failed <- h.Serve(s.bounded(l)) }()
+	}
 	var err error
+	left := len(listeners)
 	select {
 	case err = <-failed:
+		left--
 		err = fmt.Errorf("the API's socket: %w", err)
 	case <-ctx.Done():
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.Drain)
@@ -160,16 +179,43 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		}
 	}
 	_ = h.Close() // whatever is left is cut off: there is nothing to be done about an error
-	<-failed      // the listener is closed then
+	for range left {
+		<-failed // the listener is closed then
+	}
 	s.answers.Wait()
 	return err
 }
 
-// Run listens on the socket and serves until ctx is done.
+// listenerKey finds the listener in a connection's context.
+type listenerKey struct{}
+
+// bounded is a listener with so many connections at most. That of ListenTLS is already.
+func (s *Server) bounded(l net.Listener) net.Listener {
+	if _, ok := l.(*tlsListener); ok {
+		return l
+	}
+	return &limited{Listener: l, stranger: func(c net.Conn) bool {
+		u, ok := c.(*net.UnixConn)
+		if !ok {
+			return true
+		}
+		id, err := credentialsOf(u)
+		return err != nil || s.options.roleOf(&id) == ""
+	}}
+}
+
+// Run listens on the socket, and as Options.TLS says, and serves until ctx is done.
 func (s *Server) Run(ctx context.Context) error {
-	l, err := Listen(s.options.Socket)
+	l, err := ListenFor(s.options.Socket, s.options.Admins, s.options.Viewers)
 	if err != nil {
 		return err
 	}
-	return s.Serve(ctx, l)
+	if s.options.TLS == nil {
+		return s.Serve(ctx, l)
+	}
+	secured, err := ListenTLS(*s.options.TLS, s.options.Log)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	return s.Serve(ctx, l, secured)
 }

@@ -195,12 +195,13 @@ func (m *many) SessionViews(*api.Filter) (iter.Seq[api.SessionView], error) {
 // discard counts what it is given.
 type discard struct {
 	header http.Header
+	status int
 	n      int
 	peak   uint64 // of the heap
 }
 
 func (d *discard) Header() http.Header { return d.header }
-func (d *discard) WriteHeader(int)     {}
+func (d *discard) WriteHeader(n int)   { d.status = n }
 func (d *discard) Write(b []byte) (int, error) {
 	if d.n += len(b); d.n%(1<<20) < len(b) {
 		var m runtime.MemStats

@@ -76,12 +76,17 @@ func (s *Server) watch(w *response, r *request) error {
 			return err
 		}
 	}
+	if r.Method == http.MethodHead {
+		w.Header().Set("Content-Type", mediaLines)
+		w.WriteHeader(http.StatusOK)
+		return nil // else who asks would wait for the end of nothing
+	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(r.drain, cancel)()
-	watcher := &watcher{w: w, whole: after, lost: cancel}
+	watcher := &watcher{w: w, whole: after, lost: cancel, valid: r.valid}
 	defer watcher.beat(s.options.Heartbeat)()
-	for e, err := range state.Watch(ctx, &filter, after, r.peer.secrets()) {
+	for e, err := range state.Watch(ctx, &filter, after, r.who.secrets()) {
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -102,6 +107,8 @@ type watcher struct {
 	last  uint64    // revision of which something was told; more of it may follow
 	told  time.Time // when something was told last
 	lost  func()    // is called once nobody listens
+
+	valid func() bool // whether it still is who it was
 }
 
 // tell writes a line, at once. Who takes nothing of it for Options.Stall is given up.
@@ -146,6 +153,10 @@ func (v *watcher) beat(every time.Duration) (end func()) {
 			case <-stop:
 				return
 			case <-ticker.C:
+			}
+			if v.valid != nil && !v.valid() {
+				v.lost()
+				return
 			}
 			v.mu.Lock()
 			if time.Since(v.told) >= every/2 {

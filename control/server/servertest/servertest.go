@@ -5,6 +5,7 @@ package servertest
 import (
 	"context"
 	"iter"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -126,7 +127,7 @@ func (s *Source) Config() (uint64, []any) { return s.Revision, s.Objects }
 func (s *Source) ConfirmTakeover() error { return s.Takeover }
 
 // Socket returns a path for a socket, short enough wherever the test's own folder is.
-func Socket(t *testing.T) string {
+func Socket(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sl")
 	require.NoError(t, err)
@@ -135,7 +136,7 @@ func Socket(t *testing.T) string {
 }
 
 // Start serves a source until the test is over and returns the API's address.
-func Start(t *testing.T, s server.Source) (address string) {
+func Start(t testing.TB, s server.Source) (address string) {
 	t.Helper()
 	path := Socket(t)
 	StartAt(t, s, server.Options{Socket: path})
@@ -143,13 +144,19 @@ func Start(t *testing.T, s server.Source) (address string) {
 }
 
 // StartAt is Start with options; stop ends the server and may be called several times.
-func StartAt(t *testing.T, s server.Source, o server.Options) (stop func()) {
+func StartAt(t testing.TB, s server.Source, o server.Options) (stop func()) {
 	t.Helper()
-	l, err := server.Listen(o.Socket)
+	return start(t, s, o)
+}
+
+// start serves on a socket, and on other listeners.
+func start(t testing.TB, s server.Source, o server.Options, more ...net.Listener) (stop func()) {
+	t.Helper()
+	l, err := server.ListenFor(o.Socket, o.Admins, o.Viewers)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- server.New(s, o).Serve(ctx, l) }()
+	go func() { done <- server.New(s, o).Serve(ctx, append(more, l)...) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		require.NoError(t, <-done)
