@@ -7,14 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/sys/unix"
@@ -24,21 +25,33 @@ import (
 // before Save returns; a process that is killed at any point leaves the file as it
 // was before or after a transaction. One process has the file open at a time.
 //
-//	bucket meta:     schema   -> 4 bytes, big endian: schemaVersion
-//	                 revision -> 8 bytes, big endian: of the last transaction
-//	bucket records:  KEY      -> | revision 8 | CRC-32C of key, revision, value 4 | value |
+//	bucket meta:     schema      -> 4 bytes, big endian: schemaVersion
+//	                 revision    -> 8 bytes, big endian: of the last transaction
+//	                 transaction -> 8 bytes, big endian: bbolt's number of it
+//	                 sum         -> 8 bytes, big endian: of all records, see seal
+//	bucket records:  KEY         -> | revision 8 | CRC-32C of key, revision, value 4 | value |
 //
-// bbolt has checksums of its two meta pages only, so each record has one: a
-// disk that lies is found out when the record is read.
+// bbolt has checksums of its two meta pages only, so each record has one. A page
+// that the disk said it had written and had not is an older page of the same
+// file, often in perfect order: transaction and sum find that out. Schema 1 had neither.
+//
+// Beside the file are PATH.good, the last copy that Backup made, and PATH.damaged-…, what
+// copies have taken the place of.
 type Bolt struct {
-	db   *bbolt.DB
-	save sync.Mutex // a transaction and its event are one
-	feed feed
+	db        *bbolt.DB
+	save      sync.Mutex // a transaction and its event are one
+	sum       uint64     // of all records; guarded by save
+	feed      feed
+	recovered *Recovery
+
+	backup   sync.Mutex
+	backedUp uint64 // the revision that PATH.good is of, if this process made it; guarded by backup
 }
 
 const (
-	schemaVersion = 1
-	frameSize     = 8 + 4 // before each value
+	schemaVersion  = 2
+	schemaUnsealed = 1
+	frameSize      = 8 + 4 // before each value
 
 	// lockPatience is how long another process may take to let go of the file,
 	// such as a daemon that is about to end.
@@ -47,60 +60,81 @@ const (
 
 // names of buckets and keys.
 const (
-	metaBucket    = "meta"
-	recordsBucket = "records"
-	schemaKey     = "schema"
-	revisionKey   = "revision"
+	metaBucket     = "meta"
+	recordsBucket  = "records"
+	schemaKey      = "schema"
+	revisionKey    = "revision"
+	transactionKey = "transaction"
+	sumKey         = "sum"
 )
 
 // OpenBolt opens the store in a file, which is made if there is none, readable
-// by its owner only. The error wraps ErrLocked, ErrDamaged or ErrSchema where it is
-// about that, and says what to do. The caller closes the Bolt.
+// by its owner only. The caller closes the Bolt.
+//
+// The last good copy takes the place of a file that is damaged or missing; Recovered tells of it.
+// The error wraps ErrLocked, ErrSchema, or ErrDamaged if there is no good copy, and says
+// what to do.
 func OpenBolt(path string) (*Bolt, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(path + goodSuffix); err == nil {
+			return restoreMissing(path)
+		}
 		if err := create(path); err != nil {
 			return nil, fmt.Errorf("make the state file %s: %w", path, err)
 		}
 	}
 	b, err := open(path)
 	if errors.Is(err, ErrDamaged) {
-		err = keepCopy(path, err)
+		b, err = repair(path)
 	}
 	return b, err
 }
 
 // open opens a file that exists.
-func open(path string) (b *Bolt, err error) {
+func open(path string) (*Bolt, error) {
 	f, err := openLocked(path)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			_ = f.Close() // bbolt may have done it
-		}
-	}()
-	data, err := os.ReadFile(path)
+	b, err := openFile(f)
+	if err != nil {
+		_ = f.Close() // bbolt may have done it
+		return nil, err
+	}
+	removeOld(path)
+	return b, nil
+}
+
+// openFile opens a locked file, which belongs to the Bolt if there is no error.
+func openFile(f *os.File) (*Bolt, error) {
+	info, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("read the state file: %w", err)
 	}
+	data := make([]byte, info.Size())
+	if _, err := io.ReadFull(io.NewSectionReader(f, 0, info.Size()), data); errors.Is(err, unix.EIO) {
+		return nil, fmt.Errorf("%s: %w: the disk can't read it: %w", f.Name(), ErrDamaged, err)
+	} else if err != nil {
+		return nil, fmt.Errorf("read the state file: %w", err)
+	}
 	if err := checkPages(data); err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", path, ErrDamaged, err)
+		return nil, fmt.Errorf("%s: %w: %w", f.Name(), ErrDamaged, err)
 	}
 	// The lock belongs to f, and so does bbolt's.
 	handOver := func(string, int, os.FileMode) (*os.File, error) { return f, nil }
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{OpenFile: handOver, NoStatistics: true, NoFreelistSync: true})
+	db, err := bbolt.Open(f.Name(), 0o600, &bbolt.Options{OpenFile: handOver, NoStatistics: true, NoFreelistSync: true})
 	if err != nil {
-		return nil, fmt.Errorf("open the state file %s: %w", path, err)
+		return nil, fmt.Errorf("open the state file %s: %w", f.Name(), err)
 	}
-	b = &Bolt{db: db}
-	err = db.View(func(tx *bbolt.Tx) error {
-		revision, err := verify(tx)
+	b := &Bolt{db: db}
+	err = db.View(func(tx *bbolt.Tx) (err error) {
+		var revision uint64
+		revision, b.sum, err = verify(tx)
 		b.feed.start(revision)
 		return err
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", f.Name(), err), db.Close())
 	}
 	return b, nil
 }
@@ -108,26 +142,37 @@ func open(path string) (b *Bolt, err error) {
 // openLocked opens a file for this process alone. The kernel lets go of the lock
 // when the process ends, however it does.
 func openLocked(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrPermission) {
-		return nil, fmt.Errorf("open the state file: %w: run as its owner, or choose another state folder (--state DIR)", err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open the state file: %w", err)
-	}
 	for begin := time.Now(); ; time.Sleep(lockPatience / 20) {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, fmt.Errorf("open the state file: %w: run as its owner, or choose another state folder (--state DIR)", err)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("open the state file: %w", err)
+		}
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil && isAt(f, path) {
 			return f, nil
 		}
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, errors.Join(fmt.Errorf("lock the state file %s: %w", path, err), f.Close())
+		_ = f.Close() // nothing was written
+		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock the state file %s: %w", path, err)
 		}
 		if time.Since(begin) > lockPatience {
-			err := fmt.Errorf("%s: %w by another process (fuser -v %s names it): stop that, or choose another state folder (--state DIR)", path, ErrLocked, path)
-			return nil, errors.Join(err, f.Close())
+			return nil, fmt.Errorf("%s: %w by another process (fuser -v %s names it): stop that, or choose another state folder (--state DIR)", path, ErrLocked, path)
 		}
 	}
+}
+
+// isAt reports whether an open file is the one of that name: whoever had it locked
+// may have put another in its place.
+func isAt(f *os.File, path string) bool {
+	mine, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(mine, there)
 }
 
 // create makes an empty store under the path, complete or not at all: bbolt
@@ -154,10 +199,7 @@ func create(path string) error {
 		if _, err := tx.CreateBucket([]byte(recordsBucket)); err != nil {
 			return err
 		}
-		if err := meta.Put([]byte(schemaKey), binary.BigEndian.AppendUint32(nil, schemaVersion)); err != nil {
-			return err
-		}
-		return meta.Put([]byte(revisionKey), binary.BigEndian.AppendUint64(nil, 0))
+		return seal(tx, meta, 0, 0)
 	})
 	if err := errors.Join(err, db.Close()); err != nil {
 		return err
@@ -191,7 +233,7 @@ func explainDir(err error) error {
 // Load implements Store.
 func (b *Bolt) Load(prefix string) (records []Record, revision uint64, err error) {
 	err = b.db.View(func(tx *bbolt.Tx) error {
-		revision = binary.BigEndian.Uint64(tx.Bucket([]byte(metaBucket)).Get([]byte(revisionKey)))
+		revision = revisionOf(tx)
 		c := tx.Bucket([]byte(recordsBucket)).Cursor()
 		for k, v := c.Seek([]byte(prefix)); k != nil && bytes.HasPrefix(k, []byte(prefix)); k, v = c.Next() {
 			r, err := decode(k, v)
@@ -215,15 +257,18 @@ func (b *Bolt) Save(changes ...Change) (revision uint64, err error) {
 	}
 	b.save.Lock()
 	defer b.save.Unlock()
+	sum := b.sum
 	err = b.db.Update(func(tx *bbolt.Tx) error {
 		meta, records := tx.Bucket([]byte(metaBucket)), tx.Bucket([]byte(recordsBucket))
 		revision = binary.BigEndian.Uint64(meta.Get([]byte(revisionKey))) + 1
 		for i := range changes {
-			if err := put(records, &changes[i], revision); err != nil {
+			more, err := put(records, &changes[i], revision)
+			if err != nil {
 				return err
 			}
+			sum += more
 		}
-		return meta.Put([]byte(revisionKey), binary.BigEndian.AppendUint64(nil, revision))
+		return seal(tx, meta, revision, sum)
 	})
 	if errors.Is(err, ErrConflict) {
 		return 0, err
@@ -231,28 +276,50 @@ func (b *Bolt) Save(changes ...Change) (revision uint64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("save to %s: %w", b.db.Path(), closedOr(err))
 	}
+	b.sum = sum
 	b.feed.publish(revision, changes)
 	return revision, nil
 }
 
-// put makes one change.
-func put(records *bbolt.Bucket, c *Change, revision uint64) error {
+// put makes one change, and returns what that adds to the sum of all records.
+func put(records *bbolt.Bucket, c *Change, revision uint64) (more uint64, err error) {
 	key := []byte(c.Key)
 	var was uint64
 	if v := records.Get(key); v != nil {
-		old, err := decode(key, v)
-		if err != nil {
-			return err
+		if was, err = check(key, v); err != nil {
+			return 0, err
 		}
-		was = old.Revision
+		more -= sumOf(key, v)
 	}
 	if err := c.check(was); err != nil {
-		return err
+		return 0, err
 	}
 	if c.Value == nil {
-		return records.Delete(key)
+		return more, records.Delete(key)
 	}
-	return records.Put(key, encode(key, c.Value, revision))
+	framed := encode(key, c.Value, revision)
+	return more + sumOf(key, framed), records.Put(key, framed)
+}
+
+// seal writes what the next process checks the file by.
+func seal(tx *bbolt.Tx, meta *bbolt.Bucket, revision, sum uint64) error {
+	u64 := func(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+	return errors.Join(
+		meta.Put([]byte(schemaKey), binary.BigEndian.AppendUint32(nil, schemaVersion)),
+		meta.Put([]byte(revisionKey), u64(revision)),
+		meta.Put([]byte(transactionKey), u64(uint64(tx.ID()))),
+		meta.Put([]byte(sumKey), u64(sum)),
+	)
+}
+
+// sumOf is a record's part in the sum of all, modulo 2^64: so the sum follows each
+// change without a look at the other records.
+func sumOf(key, framed []byte) uint64 {
+	h := xxhash.New()
+	_, _ = h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(key)))) // hashes have no errors
+	_, _ = h.Write(key)
+	_, _ = h.Write(framed)
+	return h.Sum64()
 }
 
 // Watch implements Store.
@@ -295,16 +362,29 @@ func encode(key, value []byte, revision uint64) []byte {
 
 // decode returns the record of a framed value, which it copies.
 func decode(key, framed []byte) (Record, error) {
-	if len(framed) < frameSize {
-		return Record{}, fmt.Errorf("record %q: %w: it has %d bytes", key, ErrDamaged, len(framed))
+	revision, err := check(key, framed)
+	if err != nil {
+		return Record{}, err
 	}
-	revision, sum, value := framed[:8], framed[8:frameSize], framed[frameSize:]
-	if checksum(key, revision, value) != binary.BigEndian.Uint32(sum) {
-		return Record{}, fmt.Errorf("record %q: %w: its checksum is wrong", key, ErrDamaged)
-	}
-	return Record{string(key), append([]byte{}, value...), binary.BigEndian.Uint64(revision)}, nil
+	return Record{string(key), append([]byte{}, framed[frameSize:]...), revision}, nil
 }
 
-func checksum(parts ...[]byte) uint32 {
-	return crc32.Checksum(slices.Concat(parts...), crc32.MakeTable(crc32.Castagnoli))
+// check returns the revision of a framed value that is in order.
+func check(key, framed []byte) (revision uint64, err error) {
+	if len(framed) < frameSize {
+		return 0, fmt.Errorf("record %q: %w: it has %d bytes", key, ErrDamaged, len(framed))
+	}
+	number, sum, value := framed[:8], framed[8:frameSize], framed[frameSize:]
+	if checksum(key, number, value) != binary.BigEndian.Uint32(sum) {
+		return 0, fmt.Errorf("record %q: %w: its checksum is wrong", key, ErrDamaged)
+	}
+	return binary.BigEndian.Uint64(number), nil
+}
+
+func checksum(parts ...[]byte) (sum uint32) {
+	castagnoli := crc32.MakeTable(crc32.Castagnoli)
+	for _, part := range parts {
+		sum = crc32.Update(sum, castagnoli, part)
+	}
+	return sum
 }

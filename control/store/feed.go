@@ -9,9 +9,11 @@ import (
 	"sync"
 )
 
-// history is how many transactions a feed remembers: who is further behind has
-// to load anew.
-const history = 1024
+// What a feed remembers: who is further behind has to load anew.
+const (
+	history      = 1024     // transactions
+	historyBytes = 16 << 20 // of their values; the last transaction is remembered in any case
+)
 
 // feed tells those who watch what was saved. Nobody who watches keeps a writer
 // waiting: events are remembered, and each reads them at its own pace.
@@ -19,7 +21,8 @@ type feed struct {
 	mu     sync.Mutex
 	last   uint64  // revision of the store
 	first  uint64  // the events after this revision are all there
-	events []Event // in order of revisions, at most history
+	events []Event // in order of revisions
+	size   int     // of the events' values, bytes
 	wake   chan struct{}
 	closed bool
 }
@@ -42,14 +45,24 @@ func (f *feed) publish(revision uint64, changes []Change) {
 	if f.closed {
 		return
 	}
-	if len(f.events) == history {
-		f.first = f.events[0].Revision
-		f.events = slices.Delete(f.events, 0, 1)
+	f.events, f.size = append(f.events, e), f.size+e.size()
+	drop := 0
+	for ; len(f.events)-drop > history || f.size > historyBytes && len(f.events)-drop > 1; drop++ {
+		f.first = f.events[drop].Revision
+		f.size -= f.events[drop].size()
 	}
-	f.events = append(f.events, e)
+	f.events = slices.Delete(f.events, 0, drop)
 	f.last = revision
 	close(f.wake)
 	f.wake = make(chan struct{})
+}
+
+// size returns how many bytes the values have.
+func (e *Event) size() (n int) {
+	for i := range e.Records {
+		n += len(e.Records[i].Value)
+	}
+	return n
 }
 
 // close ends all watching.

@@ -45,7 +45,7 @@ type pages struct {
 // checkPages returns what is wrong with the structure of a bbolt file: with that
 // of the last transaction, which bbolt will use.
 func checkPages(data []byte) error {
-	m, err := lastMeta(data)
+	m, _, err := lastMeta(data)
 	if err != nil {
 		return err
 	}
@@ -64,25 +64,25 @@ type meta struct {
 	size, root, freelist, pages, transaction uint64
 }
 
-// lastMeta returns the meta page that bbolt will choose. The first is at the
+// lastMeta returns the meta page that bbolt will choose, and where it is. The first is at the
 // file's start, the second a page behind; pages are of 1 KiB to 16 MiB.
-func lastMeta(data []byte) (last meta, err error) {
+func lastMeta(data []byte) (last meta, at int, err error) {
 	found := false
 	for shift := range 16 {
-		at := 0
+		candidate := 0
 		if shift > 0 {
-			at = 512 << shift
+			candidate = 512 << shift
 		}
-		m, ok := readMeta(data, at)
-		if !ok || at > 0 && m.size != uint64(at) || found && m.transaction < last.transaction {
+		m, ok := readMeta(data, candidate)
+		if !ok || candidate > 0 && m.size != uint64(candidate) || found && m.transaction < last.transaction {
 			continue
 		}
-		last, found = m, true
+		last, at, found = m, candidate, true
 	}
 	if !found {
-		return meta{}, errors.New("it is no file of bbolt, or its beginning is lost")
+		return meta{}, 0, errors.New("it is no file of bbolt, or its beginning is lost")
 	}
-	return last, nil
+	return last, at, nil
 }
 
 func readMeta(data []byte, at int) (m meta, ok bool) {

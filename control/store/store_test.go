@@ -229,6 +229,11 @@ func TestWatchSaysWhatIsLost(t *testing.T) {
 	require.NoError(t, watchErr(m, 10), "the first event behind it is the oldest remembered")
 	require.ErrorIs(t, watchErr(m, history+11), ErrLost, "a revision that has not been: the store is another")
 
+	_, err := m.Save(set("a", string(make([]byte, historyBytes+1))))
+	require.NoError(t, err)
+	require.ErrorIs(t, watchErr(m, history+9), ErrLost, "one transaction is as large as all that is remembered")
+	require.NoError(t, watchErr(m, history+10), "and is remembered itself")
+
 	path := filepath.Join(t.TempDir(), "state.db")
 	b, err := OpenBolt(path)
 	require.NoError(t, err)
