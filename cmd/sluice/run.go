@@ -30,6 +30,7 @@ func newRun() *cobra.Command {
 		c              daemon.Config
 		workers        string
 		level, format  string
+		access         accessFlags
 		memoryForState bool
 	)
 	cmd := &cobra.Command{
@@ -53,7 +54,10 @@ daemon at a time.`,
 			}
 			// Nobody could read that the log can't be read.
 			defer func() { _ = logs.Close() }()
-			c.Log = logs.Logger("")
+			c.Log, c.Logs = logs.Logger(""), daemonLogs{logs}
+			if c.Access, err = access.parse(); err != nil {
+				return withStatus(exitUsage, err)
+			}
 			if c.Workers, err = parseWorkers(workers); err != nil {
 				return withStatus(exitUsage, err)
 			}
@@ -70,6 +74,7 @@ daemon at a time.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&c.API, "api", api.DefaultAPI, "where questions are answered: unix:PATH; empty: nowhere")
+	access.add(f)
 	f.StringArrayVar(&c.Paths, "config", nil, "configuration: a file, a folder, or - for standard input; may be repeated")
 	f.StringVar(&c.State, "state", cmp.Or(os.Getenv("STATE_DIRECTORY"), defaultState), "folder of what has to survive the daemon; made if need be")
 	f.BoolVar(&memoryForState, "ephemeral", false, "keep no state: everything is allocated anew at the next start")

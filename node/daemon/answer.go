@@ -2,23 +2,30 @@ package daemon
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net"
 
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control/server"
 )
 
-// answerer answers questions on a socket. A nil answerer does nothing.
-type answerer struct {
-	path   string
-	socket net.Listener
-	stop   context.CancelFunc
-	done   chan error // what serving ended with; nil until it began
+// Access says who may ask the API, beside root and the daemon's own user on its socket.
+type Access struct {
+	Admins, Viewers server.Members
+	TLS             *server.TLS // nil: nobody from elsewhere
 }
 
-// listen takes the socket of an address, unix:PATH; "" is none. Whoever connects
-// waits until serve.
-func listen(address string) (*answerer, error) {
+// answerer answers questions. A nil answerer does nothing.
+type answerer struct {
+	listeners []net.Listener
+	stop      context.CancelFunc
+	done      chan error // what serving ended with; nil until it began
+}
+
+// listen takes the socket of an address, unix:PATH, and the port of TLS; nothing for "".
+// Whoever connects waits until serve.
+func listen(address string, a *Access, log *slog.Logger) (*answerer, error) {
 	if address == "" {
 		return nil, nil
 	}
@@ -26,11 +33,20 @@ func listen(address string) (*answerer, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := server.Listen(path)
+	l, err := server.ListenFor(path, a.Admins, a.Viewers)
 	if err != nil {
 		return nil, err
 	}
-	return &answerer{path: path, socket: l}, nil
+	listeners := []net.Listener{l}
+	if a.TLS != nil {
+		t, err := server.ListenTLS(*a.TLS, log)
+		if err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+		log.Info("the API is served over TLS", "address", t.Addr().String())
+		listeners = append(listeners, t)
+	}
+	return &answerer{listeners: listeners}, nil
 }
 
 // serve begins to answer about a daemon, which has a node.
@@ -40,11 +56,14 @@ func (a *answerer) serve(d *Daemon) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop, a.done = stop, make(chan error, 1)
-	s := server.New(source{d.node, d}, server.Options{Socket: a.path, Log: d.log, Objects: objects{d}, Logs: d.config.Logs})
+	log := component(d.config.Log, "api")
+	s := server.New(source{d.node, d}, server.Options{
+		Admins: d.config.Access.Admins, Viewers: d.config.Access.Viewers, Log: log, Objects: objects{d}, Logs: d.config.Logs,
+	})
 	go func() {
-		err := s.Serve(ctx, a.socket)
+		err := s.Serve(ctx, a.listeners...)
 		if err != nil {
-			d.log.Error("the API answers no more; the switch goes on", "error", err)
+			log.Error("the API answers no more; the switch goes on", "error", err)
 		}
 		a.done <- err
 	}()
@@ -56,7 +75,11 @@ func (a *answerer) close() error {
 	case a == nil:
 		return nil
 	case a.done == nil:
-		return a.socket.Close()
+		var errs []error
+		for _, l := range a.listeners {
+			errs = append(errs, l.Close())
+		}
+		return errors.Join(errs...)
 	}
 	a.stop()
 	return <-a.done

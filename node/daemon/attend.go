@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/internal/logging"
 	"github.com/sluice-net/sluice/internal/netdev"
 )
 
@@ -121,20 +122,23 @@ func (a *attendant) close() {
 // waits for may be no device (memory, rights, another program that has it).
 const rounds = 5 * time.Second
 
+// portObject names a port in the log.
+func portObject(name string) slog.Attr { return logging.Object(control.Key{Kind: "Port", Name: name}) }
+
 // recheck looks at the devices, and says what is different.
 func (d *Daemon) recheck() {
 	changes, err := d.node.Recheck()
 	for _, c := range changes {
 		switch {
 		case c.Err != nil:
-			d.log.Warn("a port has no device", "port", c.Port, "error", c.Err)
+			d.deviceLog.Warn("a port has no device", portObject(c.Port), "error", c.Err)
 		case c.Reopen:
-			d.log.Info("a port has its device", "port", c.Port, "mode", c.Mode, "up", c.Up)
+			d.deviceLog.Info("a port has its device", portObject(c.Port), "mode", c.Mode, "up", c.Up)
 		default:
-			d.log.Info("the link of a port has changed", "port", c.Port, "up", c.Up, "mtu", c.MTU)
+			d.deviceLog.Info("the link of a port has changed", portObject(c.Port), "up", c.Up, "mtu", c.MTU)
 		}
 	}
 	if err != nil {
-		d.log.Error("what has changed about devices is not in force", "error", err)
+		d.deviceLog.Error("what has changed about devices is not in force", "error", err)
 	}
 }

@@ -49,6 +49,7 @@ type Config struct {
 
 	// API is where questions are answered, unix:PATH; empty: nowhere.
 	API     string
+	Access  Access
 	Version string // what it says that it is
 
 	// Takeover names devices, DEV or NETNS/DEV, that may be taken although the host

@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-net/sluice/control/desired"
 	"github.com/sluice-net/sluice/control/store"
 	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/internal/logging"
 	"github.com/sluice-net/sluice/node"
 	"github.com/sluice-net/sluice/node/devices"
 )
@@ -31,7 +32,10 @@ import (
 // choices again.
 type Daemon struct {
 	config Config
-	log    *slog.Logger
+	log    *slog.Logger // of component daemon
+	// Of the components config and devices.
+	changeLog, deviceLog *slog.Logger
+
 	phases *phases
 	notify *notifier
 	lock   *os.File // nil without a state folder
@@ -82,11 +86,16 @@ func newDaemon(c Config) (*Daemon, error) {
 	}
 	c = c.withDefaults()
 	d := &Daemon{
-		config: c, log: c.Log, started: time.Now(),
+		config: c, log: component(c.Log, "daemon"), changeLog: component(c.Log, "config"), deviceLog: component(c.Log, "devices"), started: time.Now(),
 		asks: make(chan asked), ending: make(chan struct{}),
 	}
 	d.phases = newPhases(d.log, d.started)
 	return d, nil
+}
+
+// component is the log of a part of the daemon.
+func component(log *slog.Logger, name string) *slog.Logger {
+	return log.With(logging.KeyComponent, name)
 }
 
 func (d *Daemon) run(ctx context.Context) error {
@@ -107,7 +116,7 @@ func (d *Daemon) start() (err error) {
 		return err
 	}
 	d.phases.done("open the state")
-	if d.answers, err = listen(d.config.API); err != nil {
+	if d.answers, err = listen(d.config.API, &d.config.Access, component(d.config.Log, "api")); err != nil {
 		return err
 	}
 	if err := d.readStdin(); err != nil {
@@ -128,7 +137,7 @@ func (d *Daemon) start() (err error) {
 	if err := d.node.Start(dataplane.DefaultIdle, workerNice); err != nil {
 		return err
 	}
-	d.attend = newAttendant(d.log)
+	d.attend = newAttendant(d.deviceLog)
 	d.phases.done("start the workers")
 	d.ready(planned)
 	d.answers.serve(d)
@@ -171,7 +180,7 @@ func (d *Daemon) openState() (err error) {
 	if d.db, err = desired.Open(d.store); err != nil {
 		return err
 	}
-	d.trials, err = newTakeovers(d.config.Takeover, d.config.TakeoverTimeout, d.store, d.log)
+	d.trials, err = newTakeovers(d.config.Takeover, d.config.TakeoverTimeout, d.store, component(d.config.Log, "takeover"))
 	return err
 }
 
@@ -240,10 +249,10 @@ func (d *Daemon) ready(planned []*desired.Transaction) {
 	d.mu.Unlock()
 	d.inForce(d.model, planned)
 	d.tellDevices(func(string) bool { return true })
-	d.log.Info("configuration in force", "revision", d.model.Revision, "digest", d.model.Digest,
+	d.changeLog.Info("configuration in force", "revision", d.model.Revision, "digest", d.model.Digest,
 		"segments", len(d.model.Segments), "ports", len(d.model.Ports), "routers", len(d.model.Routers))
 	if d.db.Set().Len() == 0 {
-		d.log.Warn("there is no configuration: the node has no ports (sluice apply -f FILE, or --config)")
+		d.changeLog.Warn("there is no configuration: the node has no ports (sluice apply -f FILE, or --config)")
 	}
 	d.log.Info("ready", "after", took.Round(100*time.Microsecond), "residentMiB", residentMemory()>>20)
 	d.notify.tell("READY=1", d.statusLine())
@@ -258,7 +267,7 @@ func (d *Daemon) loop(ctx context.Context) {
 	if d.follow != nil {
 		changed, faults = d.follow.changed, d.follow.faults
 	}
-	limited := newLimiter(d.log, time.Minute)
+	limited := newLimiter(d.changeLog, time.Minute)
 	round := time.NewTicker(rounds)
 	defer round.Stop()
 	for {

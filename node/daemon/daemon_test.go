@@ -218,7 +218,7 @@ func TestADeviceThatCantBeOpened(t *testing.T) {
 	r := start(t, Config{Paths: []string{path}, Open: open})
 	// It is ready before it has said all about it.
 	r.until(func() bool { return r.lines("configuration in force") == 1 }, "the rest of the switch works")
-	require.Equal(t, 1, r.lines("WARN", "port=b", "run as root"))
+	require.Equal(t, 1, r.lines("WARN", `object="Port b"`, "run as root"))
 	require.Equal(t, 1, r.node.Status().Ports.Absent)
 	r.stop()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/control/desired"
+	"github.com/sluice-net/sluice/internal/logging"
 )
 
 // readFiles reads the configuration's files as they are now. The error is control.Faults.
@@ -50,7 +51,7 @@ func (d *Daemon) firstModel() (*control.Model, []*desired.Transaction, error) {
 		return nil, nil, err
 	}
 	d.logFaults(err)
-	d.log.Error("the files do not go with what was applied over the API: THE CONFIGURATION OF THE LAST RUN IS IN FORCE, not the files'",
+	d.changeLog.Error("the files do not go with what was applied over the API: THE CONFIGURATION OF THE LAST RUN IS IN FORCE, not the files'",
 		"revision", set.Revision())
 	d.setLastError(err)
 	return m, nil, nil
@@ -66,11 +67,11 @@ func (d *Daemon) reload(why string) {
 	switch {
 	case err != nil:
 		d.logFaults(err)
-		d.log.Error("the configuration was not reloaded; the one before stays in force", "why", why, "revision", revision, took)
+		d.changeLog.Error("the configuration was not reloaded; the one before stays in force", "why", why, "revision", revision, took)
 	case revision != before:
-		d.log.Info("the configuration was reloaded", "why", why, took)
+		d.changeLog.Info("the configuration was reloaded", "why", why, took)
 	default:
-		d.log.Info("the configuration was read again and is unchanged", "why", why, "revision", revision, took)
+		d.changeLog.Info("the configuration was read again and is unchanged", "why", why, "revision", revision, took)
 	}
 }
 
@@ -94,7 +95,7 @@ func (d *Daemon) inForce(m *control.Model, planned []*desired.Transaction) {
 	d.mu.Unlock()
 	for _, t := range planned {
 		if r := t.Request; !t.Empty() {
-			d.log.Info("changed", "revision", t.Revision, "verb", string(r.Verb), "objects", len(t.Changes),
+			d.changeLog.Info("changed", "revision", t.Revision, "verb", string(r.Verb), "objects", len(t.Changes),
 				"via", r.Author.Via, "author", r.Author.Name, "message", r.Message)
 		}
 	}
@@ -116,7 +117,7 @@ func portsOf(planned []*desired.Transaction) func(port string) bool {
 func (d *Daemon) tellWaiting() {
 	waiting := strings.Join(d.node.Waiting(), "; ")
 	if waiting != d.waiting && waiting != "" {
-		d.log.Warn("settings wait until the daemon is started anew", "object", "NodeConfig", "settings", waiting)
+		d.changeLog.Warn("settings wait until the daemon is started anew", logging.KeyObject, "NodeConfig", "settings", waiting)
 	}
 	d.waiting = waiting
 }
@@ -129,9 +130,9 @@ func (d *Daemon) tellDevices(of func(port string) bool) {
 		}
 		switch l, _ := d.node.Live(p.Name); l.State {
 		case api.PortAbsent:
-			d.log.Warn("a port has no device", "port", p.Name, "error", l.Message)
+			d.deviceLog.Warn("a port has no device", portObject(p.Name), "error", l.Message)
 		default:
-			d.log.Debug("port", "port", p.Name, "state", string(l.State), "device", l.Mode)
+			d.deviceLog.Debug("port", portObject(p.Name), "state", string(l.State), "device", l.Mode)
 		}
 	}
 }
@@ -140,10 +141,10 @@ func (d *Daemon) tellDevices(of func(port string) bool) {
 func (d *Daemon) logFaults(err error) {
 	faults, are := errors.AsType[control.Faults](err)
 	if !are {
-		d.log.Error("fault", "fault", err.Error())
+		d.changeLog.Error("fault", "fault", err.Error())
 		return
 	}
 	for _, f := range faults {
-		d.log.Error("fault in the configuration", "fault", f.Error(), "file", f.File, "line", f.Line, "column", f.Column)
+		d.changeLog.Error("fault in the configuration", "fault", f.Error(), logging.KeyObject, f.Object, "file", f.File, "line", f.Line, "column", f.Column)
 	}
 }

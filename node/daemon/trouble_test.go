@@ -201,7 +201,7 @@ func TestTroubleIsToldOnce(t *testing.T) {
 	y := newYard(t, "afpacket", "afpacket")
 	p := y.pods[1]
 	p.at.Delete("p0")
-	told := func() int { return y.lines("a port has no device", "port=pod-1") }
+	told := func() int { return y.lines("a port has no device", `object="Port pod-1"`) }
 	y.until(func() bool { return told() == 1 }, "it is told")
 	revision := y.node.Engine().Snapshot().Epoch
 	for i := range 5 {
