@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -206,5 +207,39 @@ func TestChangesLeaveNothingBehind(t *testing.T) {
 	require.LessOrEqual(t, goroutinesAfter, goroutines)
 	require.LessOrEqual(t, filesAfter, files)
 	require.Zero(t, r.node.Engine().Ledger().Unexplained)
+	r.stop()
+}
+
+// A state file that was damaged is kept aside, and the last good copy is in force.
+func TestDamagedState(t *testing.T) {
+	state := t.TempDir()
+	r := start(t, Config{State: state})
+	r.change(applying(t, segment+ports("a")))
+	r.stop() // in order: with a copy
+	path := state + "/state.db"
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	for i := 0; i < len(data); i += 64 { // every page of it
+		data[i] ^= 0xff
+	}
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+
+	r = start(t, Config{State: state})
+	require.Equal(t, "a", r.ports())
+	require.EqualValues(t, 1, r.Status().Revision)
+	require.Equal(t, 1, r.lines("ERROR", "THE STATE WAS DAMAGED", path+".damaged-"))
+	require.Contains(t, r.Status().LastError, "took its place")
+	kept, err := filepath.Glob(path + ".damaged-*")
+	require.NoError(t, err)
+	require.Len(t, kept, 1)
+	aside, err := os.ReadFile(kept[0])
+	require.NoError(t, err)
+	require.Equal(t, data, aside)
+	r.change(applying(t, ports("b")))
+	r.stop()
+
+	r = start(t, Config{State: state})
+	require.Equal(t, "a b", r.ports())
+	require.Empty(t, r.Status().LastError)
 	r.stop()
 }

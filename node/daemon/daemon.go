@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
@@ -40,6 +39,7 @@ type Daemon struct {
 	notify *notifier
 	lock   *os.File // nil without a state folder
 	store  closingStore
+	file   *store.Bolt // that the store is; nil without a state folder
 	db     *desired.DB
 	node   *node.Node
 	follow *follower // nil if there is nothing to follow
@@ -60,12 +60,6 @@ type Daemon struct {
 
 	mu     sync.Mutex
 	status Status
-}
-
-// closingStore is a store that is the daemon's own.
-type closingStore interface {
-	store.Store
-	io.Closer
 }
 
 // Run runs a daemon until ctx is done or a signal ends it, and returns nil if
@@ -170,32 +164,9 @@ func (d *Daemon) background() {
 	if d.config.HoldCPULatency {
 		running.Go(func() { d.holdLatency(done) })
 	}
-}
-
-// openState locks the state folder and reads what is in it.
-func (d *Daemon) openState() (err error) {
-	if d.store, err = d.openStore(); err != nil {
-		return err
+	if d.file != nil {
+		running.Go(func() { d.backUp(done) })
 	}
-	if d.db, err = desired.Open(d.store); err != nil {
-		return err
-	}
-	d.trials, err = newTakeovers(d.config.Takeover, d.config.TakeoverTimeout, d.store, component(d.config.Log, "takeover"))
-	return err
-}
-
-func (d *Daemon) openStore() (s closingStore, err error) {
-	if d.config.State == "" {
-		return store.NewMemory(), nil
-	}
-	if d.lock, err = lockState(d.config.State); err != nil {
-		return nil, err
-	}
-	bolt, err := store.OpenBolt(filepath.Join(d.config.State, "state.db"))
-	if err != nil {
-		return nil, err // not a store that is a nil one
-	}
-	return bolt, nil
 }
 
 // makeNode makes the node and puts the first model in force, which transactions made
@@ -344,9 +315,7 @@ func (d *Daemon) close() error {
 	if d.node != nil {
 		errs = append(errs, d.node.Close())
 	}
-	if d.store != nil {
-		errs = append(errs, d.store.Close())
-	}
+	errs = append(errs, d.closeState())
 	if d.lock != nil {
 		errs = append(errs, d.lock.Close())
 	}
