@@ -125,6 +125,7 @@ func send(t *testing.T, path, method, target string, s sent) (*http.Response, st
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
+	checkAnswer(t, method, target, answer.StatusCode, answer.Header.Get("Content-Type"), string(body))
 	return answer, string(body)
 }
 
@@ -270,10 +271,12 @@ func TestChangesThatAreRefused(t *testing.T) {
 }
 
 func TestObjectsAndHistory(t *testing.T) {
-	state := &scripted{list: []string{`{"kind":"Port","metadata":{"name":"a"}}`, `{"kind":"Port","metadata":{"name":"b"}}`}}
+	state := &scripted{list: []string{
+		`{"apiVersion":"sluice.dev/v1","kind":"Port","metadata":{"name":"a"}}`, `{"apiVersion":"sluice.dev/v1","kind":"Port","metadata":{"name":"b"}}`,
+	}}
 	path := serving(t, server.Options{Objects: state})
 	_, body := send(t, path, "GET", "/v1/objects?kind=po&kind=Segment&name=a&namespace=web&labelSelector=a%3Db&fieldSelector=status.source%3D&limit=1", sent{})
-	require.JSONEq(t, `{"apiVersion":"v1","kind":"List","metadata":{"resourceVersion":"7"},"items":[{"kind":"Port","metadata":{"name":"a"}}],"more":true}`, body)
+	require.JSONEq(t, `{"apiVersion":"v1","kind":"List","metadata":{"resourceVersion":"7"},"items":[{"apiVersion":"sluice.dev/v1","kind":"Port","metadata":{"name":"a"}}],"more":true}`, body)
 	require.Equal(t, api.ObjectFilter{Kinds: []string{"Port", "Segment"}, Names: []string{"a"}, Namespace: "web", Labels: "a=b", Fields: "status.source="}, state.filter)
 	require.True(t, state.secrets)
 	_, body = send(t, path, "GET", "/v1/objects?limit=2", sent{})

@@ -16,6 +16,9 @@ type health struct {
 	Status string `json:"status"`
 }
 
+// confirmed is the answer that a takeover is.
+type confirmed struct{}
+
 func (s *Server) status(w *response, _ *request) error {
 	w.json(http.StatusOK, s.source.Status())
 	return nil
@@ -75,7 +78,7 @@ func (s *Server) confirmTakeover(w *response, _ *request) error {
 	if err := s.source.ConfirmTakeover(); err != nil {
 		return err
 	}
-	w.json(http.StatusOK, struct{}{})
+	w.json(http.StatusOK, confirmed{})
 	return nil
 }
 

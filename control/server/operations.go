@@ -19,6 +19,7 @@ type operation struct {
 	body   any    // a value of the type that the request's body has; nil: it has none
 	answer any    // a value of the type that the answer has
 	media  string // of the answer, if it is not one value in JSON
+	fails  []int  // statuses, beside those that all have (statuses)
 
 	slots slots
 	serve func(*Server, *response, *request) error
@@ -36,8 +37,9 @@ const (
 // documents stands for a stream of objects as a request's body.
 type documents struct{}
 
-// Media types of answers that are not one value.
+// Media types of answers.
 const (
+	mediaJSON  = "application/json"
 	mediaLines = "application/x-ndjson"
 	mediaText  = "text/plain; charset=utf-8"
 	mediaYAML  = "application/yaml"
@@ -58,6 +60,11 @@ func message() argument {
 
 func fileName() argument {
 	return argument{name: "name", doc: "what faults call a body that is not multipart/form-data"}
+}
+
+// ofChanges are the statuses of changes that can't be made.
+func ofChanges() []int {
+	return []int{http.StatusNotFound, http.StatusConflict, http.StatusGone, http.StatusUnprocessableEntity, http.StatusNotImplemented}
 }
 
 // operations are all there are.
@@ -83,7 +90,7 @@ func operations() []*operation {
 		},
 		{
 			method: http.MethodPost, path: "/v1/takeover/confirm", summary: "Keep a device that was taken over on trial",
-			role: api.RoleAdmin, answer: struct{}{}, serve: (*Server).confirmTakeover,
+			role: api.RoleAdmin, answer: confirmed{}, fails: []int{http.StatusNotFound}, serve: (*Server).confirmTakeover,
 		},
 		{
 			method: http.MethodGet, path: "/healthz", summary: "Whether the process answers", role: api.RoleViewer, parsed: true,
@@ -92,6 +99,14 @@ func operations() []*operation {
 		{
 			method: http.MethodGet, path: "/readyz", summary: "Whether frames pass", role: api.RoleViewer, parsed: true,
 			answer: health{}, slots: slotNone, serve: (*Server).readyz,
+		},
+		{
+			method: http.MethodGet, path: "/openapi.json", summary: "This description of the API", role: api.RoleViewer,
+			serve: (*Server).openAPI,
+		},
+		{
+			method: http.MethodGet, path: "/openapi.yaml", summary: "The same in YAML", role: api.RoleViewer,
+			media: mediaYAML, serve: (*Server).openAPI,
 		},
 	}
 	return sortedOperations(append(append(all, objectOperations()...), daemonOperations()...))
@@ -102,14 +117,14 @@ func objectOperations() []*operation {
 	return []*operation{
 		{
 			method: http.MethodGet, path: "/v1/objects", summary: "The objects that are wanted, with their status", role: api.RoleViewer,
-			query: objectArguments(), parsed: true, answer: api.ObjectList{}, serve: (*Server).objects,
+			query: objectArguments(), parsed: true, answer: api.ObjectList{}, fails: []int{http.StatusNotFound, http.StatusNotImplemented}, serve: (*Server).objects,
 		},
 		{
 			method: http.MethodGet, path: "/v1/watch", summary: "What happens to objects", role: api.RoleViewer,
 			query: append(objectArguments(), argument{
 				name: "from", form: formNumber, doc: "tell what has happened since this revision; from now on, if it is not given",
 			}),
-			parsed: true, answer: api.Event{}, media: mediaLines, slots: slotOfWatch, serve: (*Server).watch,
+			parsed: true, answer: api.Event{}, media: mediaLines, fails: []int{http.StatusGone, http.StatusNotImplemented}, slots: slotOfWatch, serve: (*Server).watch,
 		},
 		{
 			method: http.MethodPost, path: "/v1/apply", summary: "Make objects what documents say, all of them or none", role: api.RoleAdmin,
@@ -118,7 +133,7 @@ func objectOperations() []*operation {
 				{name: "skipUnknown", form: formFlag, doc: "leave out objects of kinds that are not known, instead of refusing all"},
 				{name: "ifUnchanged", form: formFlag, doc: "only if each object is still of its metadata.resourceVersion; without one, must not be there"},
 			},
-			body: documents{}, answer: api.ChangeResult{}, serve: (*Server).apply,
+			body: documents{}, answer: api.ChangeResult{}, fails: ofChanges(), serve: (*Server).apply,
 		},
 		{
 			method: http.MethodPost, path: "/v1/delete", summary: "Delete objects, all of them or none", role: api.RoleAdmin,
@@ -126,20 +141,20 @@ func objectOperations() []*operation {
 				dryRun(), diff(), message(), fileName(),
 				{name: "ignoreMissing", form: formFlag, doc: "what is not there is gone already"},
 			},
-			body: api.DeleteRequest{}, answer: api.ChangeResult{}, serve: (*Server).delete,
+			body: api.DeleteRequest{}, answer: api.ChangeResult{}, fails: ofChanges(), serve: (*Server).delete,
 		},
 		{
 			method: http.MethodPost, path: "/v1/rollback", summary: "Go back to the objects of a revision", role: api.RoleAdmin,
 			query:  []argument{dryRun(), diff(), message(), {name: "to", form: formNumber, required: true, doc: "the revision whose objects are to be there again"}},
-			answer: api.ChangeResult{}, serve: (*Server).rollback,
+			answer: api.ChangeResult{}, fails: ofChanges(), serve: (*Server).rollback,
 		},
 		{
 			method: http.MethodGet, path: "/v1/history", summary: "The changes of the objects, newest first", role: api.RoleViewer,
-			query: historyArguments(), parsed: true, answer: api.List[api.RevisionView]{}, serve: (*Server).history,
+			query: historyArguments(), parsed: true, answer: api.List[api.RevisionView]{}, fails: []int{http.StatusNotImplemented}, serve: (*Server).history,
 		},
 		{
 			method: http.MethodGet, path: "/v1/history/{revision}", summary: "One change, with what changed in each object", role: api.RoleViewer,
-			answer: api.RevisionView{}, serve: (*Server).revision,
+			answer: api.RevisionView{}, fails: []int{http.StatusNotFound, http.StatusGone, http.StatusNotImplemented}, serve: (*Server).revision,
 		},
 	}
 }
@@ -149,16 +164,16 @@ func daemonOperations() []*operation {
 	return []*operation{
 		{
 			method: http.MethodGet, path: "/v1/log", summary: "What the daemon logged last", role: api.RoleViewer,
-			query:  []argument{{name: "lines", form: formNumber, doc: "how many at most; 1000 if it is not given"}},
-			answer: "", media: mediaText, serve: (*Server).logLines,
+			query: []argument{{name: "lines", form: formNumber, doc: "how many at most; 1000 if it is not given"}},
+			media: mediaText, fails: []int{http.StatusNotImplemented}, serve: (*Server).logLines,
 		},
 		{
 			method: http.MethodGet, path: "/v1/log/levels", summary: `The log level of each component, "" for the others`, role: api.RoleViewer,
-			answer: map[string]string{}, serve: (*Server).logLevels,
+			answer: map[string]string{}, fails: []int{http.StatusNotImplemented}, serve: (*Server).logLevels,
 		},
 		{
 			method: http.MethodPatch, path: "/v1/log/levels", summary: "Change the log levels that are given", role: api.RoleAdmin,
-			body: map[string]string{}, answer: map[string]string{}, serve: (*Server).setLogLevels,
+			body: map[string]string{}, answer: map[string]string{}, fails: []int{http.StatusNotImplemented}, serve: (*Server).setLogLevels,
 		},
 	}
 }
@@ -168,6 +183,7 @@ func view[T any](name string, items func(Views, *api.Filter) (iter.Seq[T], error
 	kind, _ := api.ViewKindNamed(name)
 	o := &operation{
 		method: http.MethodGet, path: "/v1/" + name, summary: "The node's " + name, role: api.RoleViewer, parsed: true, answer: api.List[T]{},
+		fails: []int{http.StatusNotFound},
 	}
 	for _, field := range kind.Filters {
 		o.query = append(o.query, filterArgument(field, kind.States))

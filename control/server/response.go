@@ -44,7 +44,7 @@ func (w *response) Write(b []byte) (int, error) {
 
 // json answers with a value. That the client is gone nobody hears of.
 func (w *response) json(status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", mediaJSON)
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body)
 }
@@ -53,7 +53,7 @@ func (w *response) json(status int, body any) {
 // length, a buffer is in memory. head is what stands before the items, without the
 // brace that closes it. It ends early if the client is gone.
 func list[T any](w *response, head string, items iter.Seq[T], limit int) {
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", mediaJSON)
 	b := bufio.NewWriterSize(w, 32<<10)
 	e := json.NewEncoder(b) // a line for each item
 	_, _ = b.WriteString(head + `"items":[`)

@@ -90,6 +90,7 @@ func askBy(t *testing.T, c *http.Client, target, method string) (int, string) {
 	}
 	body, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
+	checkAnswer(t, method, target, answer.StatusCode, answer.Header.Get("Content-Type"), string(body))
 	return answer.StatusCode, string(body)
 }
 

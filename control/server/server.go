@@ -123,14 +123,16 @@ type Server struct {
 	bodies   *budget       // bytes of documents
 	names    userNames
 	origins  *http.CrossOriginProtection
-	answers  sync.WaitGroup // requests that are being answered
+
+	json, yaml func() ([]byte, error) // OpenAPI's document, made once
+	answers    sync.WaitGroup         // requests that are being answered
 }
 
 // New makes a server; nothing listens yet.
 func New(s Source, o Options) *Server {
 	o = o.withDefaults()
 	return &Server{
-		source: s, options: o, routes: newRoutes(operations()), bodies: newBudget(o.Bodies), origins: http.NewCrossOriginProtection(),
+		source: s, options: o, routes: newRoutes(operations()), bodies: newBudget(o.Bodies), origins: http.NewCrossOriginProtection(), json: sync.OnceValues(OpenAPI), yaml: sync.OnceValues(openAPIYAML),
 		slots: make(chan struct{}, o.Requests), watchers: make(chan struct{}, o.Watchers),
 	}
 }

@@ -42,6 +42,7 @@ func ask(t *testing.T, address, method, path string) (*http.Response, string) {
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
+	checkAnswer(t, method, path, answer.StatusCode, answer.Header.Get("Content-Type"), string(body))
 	return answer, string(body)
 }
 
@@ -213,6 +214,9 @@ func (d *discard) Write(b []byte) (int, error) {
 
 // A hundred thousand sessions are some 60 MB of text, and at no time in memory.
 func TestLongListsAreStreamed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
 	source := &many{Source: servertest.Small(), n: 100_000}
 	h := server.New(source, server.Options{}).Handler(server.Peer{Role: api.RoleAdmin})
 	runtime.GC()
