@@ -110,5 +110,6 @@ mirrors frames between ports, in user space, in one binary.`,
 	root.AddCommand(newLab())
 	root.AddCommand(newGet(), newTop())
 	root.AddCommand(newApply(), newDelete(), newDiff(), newRollback(), newHistory())
+	root.AddCommand(newExplain())
 	return root
 }

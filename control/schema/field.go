@@ -63,6 +63,9 @@ func newField(s shape.Field) Field {
 		Name: s.Name, Type: typeName(s.Type), Description: docOf(s.Owner, s.Name),
 		Required: s.Required, Default: s.Default, Enum: s.Enum, of: structOf(s.Type),
 	}
+	if f.Description == "" && f.of != nil {
+		f.Description = docOf(f.of, "")
+	}
 	switch form, _ := shape.FormOf(s.Type); {
 	case form == shape.Integer:
 		f.Minimum, f.Maximum = s.Min, s.Max
