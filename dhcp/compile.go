@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sluice-net/sluice/dataplane"
@@ -19,15 +20,24 @@ type Server struct {
 	mac      packet.MAC
 	link     packet.Addr // its link-local address
 
-	members    map[memberKey]*member // of segments where something is served
-	advertised []advertised          // segments with advertisements
-	names      map[packet.Zone]string
-	ports      map[packet.Zone][]dataplane.FloodTarget
+	lans       map[packet.Zone]*lan
+	advertised []advertised // segments with advertisements
 }
 
-type memberKey struct {
-	port uint16
-	zone packet.Zone
+// lan is a segment with its ports. It is immutable; Servers that follow each other
+// share it while neither changes.
+type lan struct {
+	config   *Segment     // what it is made of, with
+	attached []attachment // its ports, in the order of the Config
+	seg      *segment
+	members  map[uint16]*member      // by port; none if nothing is served
+	ports    []dataplane.FloodTarget // all
+}
+
+// attachment is one of a port's.
+type attachment struct {
+	port *Port
+	at   *Attachment
 }
 
 // member is a port in a segment.
@@ -98,59 +108,92 @@ type service6 struct {
 }
 
 // Compile makes a Server. It changes nothing that one in force depends on. The
-// error names every fault.
+// error names every fault. Segments that are what they are in the Server in force, with the same
+// ports, are not made anew; a Port is never to be changed, since its pointer says what it is.
 func Compile(c *Config, s *State) (*Server, error) {
 	s.revision++
 	x := &Server{
 		state: s, revision: s.revision, mac: c.GatewayMAC, link: packet.LinkLocal(c.GatewayMAC),
-		members: map[memberKey]*member{}, names: map[packet.Zone]string{}, ports: map[packet.Zone][]dataplane.FloodTarget{},
+		lans: make(map[packet.Zone]*lan, len(c.Segments)),
 	}
+	var before map[packet.Zone]*lan
+	if s.current != nil && s.current.mac == x.mac {
+		before = s.current.lans
+	}
+	attached := attachments(c, before)
 	var faults []error
-	segments := make(map[packet.Zone]*segment, len(c.Segments))
-	configs := make(map[packet.Zone]*Segment, len(c.Segments))
 	for i := range c.Segments {
 		in := &c.Segments[i]
-		if configs[in.Zone] != nil {
-			faults = append(faults, fmt.Errorf("segment %s: zone %d is that of segment %s", in.Name, in.Zone, configs[in.Zone].Name))
+		if other := x.lans[in.Zone]; other != nil {
+			faults = append(faults, fmt.Errorf("segment %s: zone %d is that of segment %s", in.Name, in.Zone, other.config.Name))
 			continue
 		}
-		configs[in.Zone], x.names[in.Zone] = in, in.Name
-		seg, err := x.compileSegment(in)
+		l, err := x.compileLAN(in, attached[in.Zone], before[in.Zone])
 		if err != nil {
 			faults = append(faults, fmt.Errorf("segment %s: %w", in.Name, err))
-			continue
 		}
-		segments[in.Zone] = seg
-	}
-	for i := range c.Ports {
-		p := &c.Ports[i]
-		for _, a := range p.Zones {
-			out := dataplane.FloodTarget{Port: p.Number, Tags: a.Tags}
-			x.ports[a.Zone] = append(x.ports[a.Zone], out)
-			seg := segments[a.Zone]
-			if seg == nil || (seg.v4 == nil && seg.v6 == nil && seg.ra == nil) {
-				continue
-			}
-			in := configs[a.Zone]
-			m := &member{seg: seg, out: out, limit: s.limit(p.Number), mtu: smaller(in.MTU, p.MTU)}
-			if a.Zone == p.Zone {
-				m.compileClients(p, in)
-			}
-			x.members[memberKey{p.Number, a.Zone}] = m
+		x.lans[in.Zone] = l
+		if in.Advertisement != nil {
+			x.advertised = append(x.advertised, advertised{
+				zone: in.Zone, name: in.Name, frame: l.seg.ra,
+				shortest: shortestInterval(in.Advertisement.Interval), longest: int64(in.Advertisement.Interval),
+			})
 		}
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	for i := range c.Segments {
-		if in := &c.Segments[i]; in.Advertisement != nil {
-			x.advertised = append(x.advertised, advertised{
-				zone: in.Zone, name: in.Name, frame: segments[in.Zone].ra,
-				shortest: shortestInterval(in.Advertisement.Interval), longest: int64(in.Advertisement.Interval),
-			})
+	return x, nil
+}
+
+// attachments returns the ports of each zone; before says how many there may be.
+func attachments(c *Config, before map[packet.Zone]*lan) map[packet.Zone][]attachment {
+	all := make(map[packet.Zone][]attachment, len(c.Segments))
+	for _, p := range c.Ports {
+		for i := range p.Zones {
+			a := &p.Zones[i]
+			list := all[a.Zone]
+			if was := before[a.Zone]; list == nil && was != nil {
+				list = make([]attachment, 0, len(was.attached)+1)
+			}
+			all[a.Zone] = append(list, attachment{p, a})
 		}
 	}
-	return x, nil
+	return all
+}
+
+// compileLAN makes a segment with its ports, or finds that it was there before.
+func (x *Server) compileLAN(in *Segment, attached []attachment, before *lan) (*lan, error) {
+	l := &lan{config: in, attached: attached}
+	if before != nil && before.config.equal(in) {
+		if slices.Equal(before.attached, attached) {
+			return before, nil
+		}
+		l.config, l.seg = before.config, before.seg
+	} else {
+		own := *in
+		l.config, l.seg = &own, &segment{}
+		if err := x.compileSegment(l.seg, in); err != nil {
+			return l, err
+		}
+	}
+	l.ports = make([]dataplane.FloodTarget, len(attached))
+	for i, a := range attached {
+		l.ports[i] = dataplane.FloodTarget{Port: a.port.Number, Tags: a.at.Tags}
+	}
+	if l.seg.v4 == nil && l.seg.v6 == nil && l.seg.ra == nil {
+		return l, nil
+	}
+	l.members = make(map[uint16]*member, len(attached))
+	for i, a := range attached {
+		p := a.port
+		m := &member{seg: l.seg, out: l.ports[i], limit: x.state.limit(p.Number), mtu: smaller(in.MTU, p.MTU)}
+		if in.Zone == p.Zone {
+			m.compileClients(p, in)
+		}
+		l.members[p.Number] = m
+	}
+	return l, nil
 }
 
 // smaller returns the stricter of two limits, where 0 is none.
@@ -161,28 +204,28 @@ func smaller(a, b int) int {
 	return a
 }
 
-func (x *Server) compileSegment(in *Segment) (*segment, error) {
-	seg := &segment{}
+// compileSegment makes what is served on a segment.
+func (x *Server) compileSegment(seg *segment, in *Segment) error {
 	if in.DHCP != nil {
 		v4, err := compile4(in.DHCP)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		seg.v4 = v4
 	}
 	if a := in.Advertisement; a != nil {
 		if a.Interval < minInterval {
-			return nil, fmt.Errorf("interval %v between advertisements is shorter than %v", a.Interval, minInterval)
+			return fmt.Errorf("interval %v between advertisements is shorter than %v", a.Interval, minInterval)
 		}
 		seg.ra = x.compileAdvertisement(a, in.MTU)
 		if len(seg.ra) > packet.EthernetSize+minMTU6 {
-			return nil, fmt.Errorf("an advertisement of %d bytes does not fit every link; name fewer prefixes or servers", len(seg.ra))
+			return fmt.Errorf("an advertisement of %d bytes does not fit every link; name fewer prefixes or servers", len(seg.ra))
 		}
 		if a.Stateless || a.Stateful {
 			seg.v6 = compile6(a)
 		}
 	}
-	return seg, nil
+	return nil
 }
 
 // minMTU6 is what every IPv6 link takes (RFC 8200 section 5).

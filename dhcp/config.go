@@ -2,21 +2,22 @@ package dhcp
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/packet"
 )
 
-// Config is what a revision says, resolved and validated. It is read by Compile
-// and not kept.
+// Config is what a revision says, resolved and validated. What it refers to is kept by
+// what Compile makes of it, so nobody changes that afterwards.
 type Config struct {
 	// GatewayMAC is who answers: of all segments. Advertisements and DHCPv6 come from
 	// the link-local address made of it.
 	GatewayMAC packet.MAC
 
 	Segments []Segment // all: also those where nothing is served any more
-	Ports    []Port
+	Ports    []*Port   // one that is the same pointer as before is the same port
 }
 
 // Segment is a layer-2 domain.
@@ -27,6 +28,14 @@ type Segment struct {
 
 	DHCP          *DHCP          // nil: DHCPv4 is not served
 	Advertisement *Advertisement // nil: neither are router advertisements and DHCPv6
+}
+
+// equal reports whether hosts of two segments are told the same.
+func (s *Segment) equal(t *Segment) bool {
+	return s.Name == t.Name && s.Zone == t.Zone && s.MTU == t.MTU &&
+		(s.DHCP == t.DHCP || s.DHCP != nil && t.DHCP != nil && s.DHCP.equal(t.DHCP)) &&
+		(s.Advertisement == t.Advertisement ||
+			s.Advertisement != nil && t.Advertisement != nil && s.Advertisement.equal(t.Advertisement))
 }
 
 // DHCP is what IPv4 clients are told. Lists are as long as an option may be:
@@ -41,6 +50,12 @@ type DHCP struct {
 	Routes     []Route
 	NextServer netip.Addr // may be invalid
 	BootFile   string     // at most 127 bytes
+}
+
+func (d *DHCP) equal(e *DHCP) bool {
+	return slices.Equal(d.Subnets, e.Subnets) && d.Lease == e.Lease &&
+		slices.Equal(d.DNS, e.DNS) && slices.Equal(d.NTP, e.NTP) && d.Domain == e.Domain && slices.Equal(d.Search, e.Search) &&
+		slices.Equal(d.Routes, e.Routes) && d.NextServer == e.NextServer && d.BootFile == e.BootFile
 }
 
 // Subnet is an IPv4 network that addresses are handed out of.
@@ -72,6 +87,12 @@ type Advertisement struct {
 	Search           []string
 }
 
+func (a *Advertisement) equal(b *Advertisement) bool {
+	return slices.Equal(a.Prefixes, b.Prefixes) && a.Autonomous == b.Autonomous && a.Stateless == b.Stateless && a.Stateful == b.Stateful &&
+		a.Interval == b.Interval && a.Lifetime == b.Lifetime && a.Preferred == b.Preferred && a.Valid == b.Valid && a.Lease == b.Lease &&
+		slices.Equal(a.DNS, b.DNS) && slices.Equal(a.NTP, b.NTP) && slices.Equal(a.Search, b.Search)
+}
+
 // Forever is a lifetime without end (RFC 4861 section 4.6.2).
 const Forever = (1<<32 - 1) * time.Second
 
@@ -84,6 +105,12 @@ type Port struct {
 
 	Addresses []Address
 	Zone      packet.Zone // where Addresses are
+}
+
+// Equal reports whether two ports are the same in all that they say.
+func (p *Port) Equal(q *Port) bool {
+	return p.Number == q.Number && p.Host == q.Host && p.MTU == q.MTU && slices.Equal(p.Zones, q.Zones) &&
+		slices.Equal(p.Addresses, q.Addresses) && p.Zone == q.Zone
 }
 
 // Attachment is a port's membership in a segment.

@@ -103,7 +103,7 @@ func BenchmarkAnswers(b *testing.B) {
 	for _, why := range []string{"discover", "solicit", "router solicitation"} {
 		b.Run(why, func(b *testing.B) {
 			n := generated(b, questions(b)[why])
-			n.server.members[memberKey{1, 1}].limit = &dataplane.Limiter{}
+			n.server.lans[1].members[1].limit = &dataplane.Limiter{}
 			b.ReportAllocs()
 			for b.Loop() {
 				n.now += 1e6

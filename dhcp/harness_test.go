@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -73,7 +74,7 @@ func newTestbed(t testing.TB, c Config) *testbed {
 // apply puts a configuration in force.
 func (n *testbed) apply(c Config) {
 	n.t.Helper()
-	server, err := Compile(&c, n.state)
+	server, err := Compile(frozen(c), n.state)
 	require.NoError(n.t, err)
 	n.epoch++
 	s := &dataplane.Snapshot{
@@ -87,8 +88,7 @@ func (n *testbed) apply(c Config) {
 		Floods:   make([][]dataplane.FloodTarget, 1),
 		Ports:    make([]*dataplane.PortConfig, testbedPorts+1),
 	}
-	for i := range c.Ports {
-		p := &c.Ports[i]
+	for _, p := range c.Ports {
 		if n.ports[p.Number] == nil {
 			n.ports[p.Number] = mem.New(mem.Config{})
 		}
@@ -111,6 +111,28 @@ func (n *testbed) apply(c Config) {
 	n.engine.Synchronize()
 	n.state.Adopt(server)
 	n.server = server
+}
+
+// frozen is a copy that stays what it is while a test goes on to change c.
+func frozen(c Config) *Config {
+	c.Ports, c.Segments = slices.Clone(c.Ports), slices.Clone(c.Segments)
+	for i, p := range c.Ports {
+		own := *p
+		own.Zones = slices.Clone(p.Zones)
+		c.Ports[i] = &own
+	}
+	for i := range c.Segments {
+		s := &c.Segments[i]
+		if s.DHCP != nil {
+			own := *s.DHCP
+			s.DHCP = &own
+		}
+		if s.Advertisement != nil {
+			own := *s.Advertisement
+			s.Advertisement = &own
+		}
+	}
+	return &c
 }
 
 // turn lets the worker run.
@@ -198,7 +220,7 @@ func dualStack() Config {
 				DNS: []netip.Addr{ip("2001:db8::53")}, NTP: []netip.Addr{ip("2001:db8::123")}, Search: []string{"example.org", "example.com"},
 			},
 		}, {Name: "plain", Zone: 2}},
-		Ports: []Port{
+		Ports: []*Port{
 			{Number: 1, Host: "web-0", MTU: 1400, Zone: 1, Zones: []Attachment{{Zone: 1}}, Addresses: []Address{
 				{MAC: clientMAC, IP: ip("10.0.0.2")},
 				{MAC: clientMAC, IP: ip("10.0.0.22")},

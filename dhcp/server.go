@@ -49,7 +49,10 @@ func message(d *dataplane.Decision) []byte {
 
 // member returns the port's membership where something is served, or nil.
 func (x *Server) member(d *dataplane.Decision) *member {
-	return x.members[memberKey{d.In.Number, d.Zone}]
+	if l := x.lans[d.Zone]; l != nil {
+		return l.members[d.In.Number]
+	}
+	return nil
 }
 
 // intact reports whether a packet's payload is as it was sent, and one by itself:

@@ -14,7 +14,8 @@ type State struct {
 	seed   uint64
 	limits map[uint16]*dataplane.Limiter // by port number
 
-	revision uint64 // of the Server that was compiled last
+	revision uint64  // of the Server that was compiled last
+	current  *Server // adopted last
 
 	// The timetable of advertisements.
 	adopted atomic.Uint64 // revision of the Server in force

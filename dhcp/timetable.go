@@ -64,22 +64,24 @@ func (s *State) Adopt(x *Server) {
 		if t.ending || !bytes.Equal(t.frame, a.frame) {
 			t.begin(a.frame, false)
 		}
-		t.advertised, t.ports = *a, x.ports[a.zone]
+		t.advertised, t.ports = *a, x.lans[a.zone].ports
 		list = append(list, t)
 		delete(before, a.zone)
 	}
 	for _, t := range before {
-		if x.names[t.zone] != t.name {
+		l := x.lans[t.zone]
+		if l == nil || l.config.Name != t.name {
 			continue // the segment is gone with its hosts
 		}
 		if !t.ending {
 			t.begin(lastAdvertisement(t.frame), true)
 		}
-		t.ports = x.ports[t.zone]
+		t.ports = l.ports
 		list = append(list, t)
 	}
 	slices.SortFunc(list, func(a, b *timetable) int { return cmp.Compare(a.zone, b.zone) })
 	s.adverts = list
+	s.current = x
 	s.due.Store(0)
 	s.adopted.Store(x.revision)
 }

@@ -3,7 +3,6 @@ package node
 import (
 	"time"
 
-	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/flowtable"
@@ -24,14 +23,6 @@ func timers(m *control.Model) flowtable.Timers {
 		TCPFinWait: seconds(t.TCPFinWait), TCPClosed: seconds(t.TCPClosed),
 		UDPFirstPacket: seconds(t.UDPFirstPacket), UDPSingle: seconds(t.UDPSingle), UDPMultiple: seconds(t.UDPMultiple),
 		ICMPFirstPacket: seconds(t.ICMPFirstPacket), ICMPErrorReply: seconds(t.ICMPErrorReply),
-	}
-}
-
-// portConfig is how the engine sees a port.
-func portConfig(m *control.Model, p *control.Port, open *openPort) *dataplane.PortConfig {
-	return &dataplane.PortConfig{
-		Number: p.Number, Name: p.Name, Port: open.device, Caps: open.caps, Queues: max(open.caps.Queues, 1),
-		MTU: open.mtu(), VLAN: attachment(m, p), Sessions: sessionZone(m, p), Storm: stormLimits(&p.RateLimits),
 	}
 }
 
@@ -70,30 +61,17 @@ func attachment(m *control.Model, p *control.Port) dataplane.Attachment {
 	return a
 }
 
-// stormLimits allow bursts of a tenth of a second.
-func stormLimits(r *api.RateLimits) dataplane.StormLimits {
-	return dataplane.StormLimits{
-		RxBroadcast: limiter(r.RxBroadcast), RxMulticast: limiter(r.RxMulticast),
-		TxBroadcast: limiter(r.TxBroadcast), TxMulticast: limiter(r.TxMulticast),
-	}
-}
-
-// limiter returns nil for no limit.
-func limiter(rate int) *dataplane.Limiter {
-	if rate == 0 {
-		return nil
-	}
-	return dataplane.NewLimiter(uint32(rate), uint32(rate/10))
-}
-
 // routeConfig is what layers 2 and 3 need.
-func routeConfig(m *control.Model, opened map[string]*openPort) *route.Config {
-	c := &route.Config{GatewayMAC: packet.MAC(m.Node.GatewayMAC)}
+func routeConfig(m *control.Model, opened []*openPort) *route.Config {
+	c := &route.Config{
+		GatewayMAC: packet.MAC(m.Node.GatewayMAC),
+		Segments:   make([]route.Segment, 0, len(m.Segments)), Ports: make([]*route.Port, len(opened)),
+	}
 	for i := range m.Segments {
 		c.Segments = append(c.Segments, routeSegment(&m.Segments[i]))
 	}
-	for i := range m.Ports {
-		c.Ports = append(c.Ports, routePort(m, m.Ports[i], opened))
+	for i, p := range opened {
+		c.Ports[i] = p.parts.route
 	}
 	for i := range m.Routers {
 		c.Routers = append(c.Routers, routeRouter(m, &m.Routers[i], opened))
@@ -132,26 +110,20 @@ func security(s *control.Security) route.Security {
 	return out
 }
 
-func routePort(m *control.Model, p *control.Port, opened map[string]*openPort) *route.Port {
+// routePort is a port in layers 2 and 3; mtu is what holds for it.
+func routePort(m *control.Model, p *control.Port, mtu int, unknown *dataplane.Limiter) *route.Port {
 	out := &route.Port{
-		Number: p.Number, Name: p.Name, Guard: p.Guard, MTU: opened[p.Name].mtu(),
-		RxUnknown: limiter(p.RateLimits.RxUnknownUnicast),
+		Number: p.Number, Name: p.Name, Guard: p.Guard, MTU: mtu, RxUnknown: unknown,
 	}
 	if p.Uplink >= 0 {
 		zone := packet.Zone(m.Routers[p.Router].Uplinks[p.Uplink].Zone)
 		out.Zones = []route.Attachment{{Zone: zone, Security: security(&p.Security)}}
 	}
-	tags := make(map[int]dataplane.Tags, len(p.Memberships))
-	for _, a := range p.Attachments {
-		if _, found := tags[a.Segment]; !found { // frames toward a segment leave with the tags of its first attachment
-			tags[a.Segment] = dataplane.Tags{Outer: a.Outer, Inner: a.Inner}
-		}
-	}
 	for i := range p.Memberships {
 		of := &p.Memberships[i]
 		own := learning(&of.MACLearning)
 		out.Zones = append(out.Zones, route.Attachment{
-			Zone: packet.Zone(m.Segments[of.Segment].Zone), Tags: tags[of.Segment],
+			Zone: packet.Zone(m.Segments[of.Segment].Zone), Tags: tagsToward(p, of.Segment),
 			Learning: &own, FloodUnknown: &of.UnknownUnicastFlooding, Security: security(&of.Security),
 		})
 	}
@@ -161,12 +133,12 @@ func routePort(m *control.Model, p *control.Port, opened map[string]*openPort) *
 	return out
 }
 
-func routeRouter(m *control.Model, r *control.Router, opened map[string]*openPort) route.Router {
+func routeRouter(m *control.Model, r *control.Router, opened []*openPort) route.Router {
 	out := route.Router{Name: r.Name}
 	for _, u := range r.Uplinks {
 		p := m.Ports[u.Port]
 		out.Uplinks = append(out.Uplinks, route.Uplink{
-			Port: p.Number, Zone: packet.Zone(u.Zone), MAC: packet.MAC(u.MAC), Addresses: u.Addresses, MTU: opened[p.Name].mtu(),
+			Port: p.Number, Zone: packet.Zone(u.Zone), MAC: packet.MAC(u.MAC), Addresses: u.Addresses, MTU: opened[u.Port].mtu(),
 		})
 	}
 	// The uplinks' gateways are among the routes.

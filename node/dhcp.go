@@ -15,14 +15,17 @@ import (
 func (n *Node) DHCP() dhcp.Stats { return n.dhcp.Stats() }
 
 // dhcpConfig is what DHCP and router advertisements need of a model.
-func dhcpConfig(m *control.Model) *dhcp.Config {
-	c := &dhcp.Config{GatewayMAC: packet.MAC(m.Node.GatewayMAC)}
+func dhcpConfig(m *control.Model, opened []*openPort) *dhcp.Config {
+	c := &dhcp.Config{
+		GatewayMAC: packet.MAC(m.Node.GatewayMAC),
+		Segments:   make([]dhcp.Segment, 0, len(m.Segments)), Ports: make([]*dhcp.Port, 0, len(opened)),
+	}
 	for i := range m.Segments {
 		c.Segments = append(c.Segments, dhcpSegment(&m.Segments[i]))
 	}
-	for i := range m.Ports {
-		if p := m.Ports[i]; p.Uplink < 0 {
-			c.Ports = append(c.Ports, dhcpPort(m, p))
+	for _, p := range opened {
+		if p.parts.dhcp != nil {
+			c.Ports = append(c.Ports, p.parts.dhcp)
 		}
 	}
 	return c
@@ -58,8 +61,8 @@ func dhcpSegment(s *control.Segment) dhcp.Segment {
 	return out
 }
 
-func dhcpPort(m *control.Model, p *control.Port) dhcp.Port {
-	out := dhcp.Port{Number: p.Number, Host: p.Name[strings.LastIndexByte(p.Name, '/')+1:], MTU: p.MTU}
+func dhcpPort(m *control.Model, p *control.Port) *dhcp.Port {
+	out := &dhcp.Port{Number: p.Number, Host: p.Name[strings.LastIndexByte(p.Name, '/')+1:], MTU: p.MTU}
 	for i := range p.Memberships {
 		at := p.Memberships[i].Segment
 		out.Zones = append(out.Zones, dhcp.Attachment{Zone: packet.Zone(m.Segments[at].Zone), Tags: tagsToward(p, at)})

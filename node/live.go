@@ -29,7 +29,7 @@ func (n *Node) Live(port string) (l Live, found bool) {
 		return l, false
 	}
 	l.Port = s.model.Ports[i]
-	open := s.ports[port]
+	open := s.ports[i]
 	if open == nil {
 		l.State, l.Reason = api.PortAbsent, reasonNoDevice
 	} else {

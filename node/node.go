@@ -65,7 +65,8 @@ type Node struct {
 
 	mu       sync.Mutex     // Apply, Recheck and Close
 	model    *control.Model // in force
-	ports    map[string]*openPort
+	ports    []*openPort    // as model.Ports
+	zones    *zoneTable     // that ports were made with last
 	epoch    uint32
 	settings control.Node // in force since New
 
@@ -79,7 +80,7 @@ func New(o Options, m *control.Model) (n *Node, err error) {
 	if err := unsupported(m, &o); err != nil {
 		return nil, err
 	}
-	n = &Node{options: o, ports: map[string]*openPort{}, settings: m.Node}
+	n = &Node{options: o, settings: m.Node}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
@@ -220,13 +221,14 @@ func (n *Node) Renumber(m *control.Model) {
 func (n *Node) Check(m *control.Model) error { return unsupported(m, &n.options) }
 
 // apply puts a model in force with the ports that open returns.
-func (n *Node) apply(m *control.Model, open func(*control.Model) (map[string]*openPort, error)) error {
+func (n *Node) apply(m *control.Model, open func(*control.Model) ([]*openPort, error)) error {
 	opened, err := open(m)
 	if err != nil {
 		return err
 	}
+	n.makeParts(m, opened)
 	forwarder, err := route.Compile(routeConfig(m, opened), n.routes)
-	hosts, dhcpErr := dhcp.Compile(dhcpConfig(m), n.dhcp)
+	hosts, dhcpErr := dhcp.Compile(dhcpConfig(m, opened), n.dhcp)
 	if err = errors.Join(err, dhcpErr); err == nil {
 		err = n.engine.Publish(n.snapshot(m, opened, forwarder, hosts))
 	}
@@ -245,7 +247,7 @@ func (n *Node) apply(m *control.Model, open func(*control.Model) (map[string]*op
 }
 
 // snapshot puts together what the workers need of a model.
-func (n *Node) snapshot(m *control.Model, opened map[string]*openPort, f *route.Forwarder, hosts *dhcp.Server) *dataplane.Snapshot {
+func (n *Node) snapshot(m *control.Model, opened []*openPort, f *route.Forwarder, hosts *dhcp.Server) *dataplane.Snapshot {
 	s := &dataplane.Snapshot{
 		Epoch: n.epoch + 1, Revision: m.Revision,
 		Stages: stages(n.routes), Deciders: deciders(f, hosts),
@@ -255,9 +257,8 @@ func (n *Node) snapshot(m *control.Model, opened map[string]*openPort, f *route.
 		Ports:   make([]*dataplane.PortConfig, maxPortNumber(m)+1),
 		Floods:  f.Floods(),
 	}
-	for i := range m.Ports {
-		p := m.Ports[i]
-		s.Ports[p.Number] = portConfig(m, p, opened[p.Name])
+	for _, p := range opened {
+		s.Ports[p.parts.engine.Number] = p.parts.engine
 	}
 	return s
 }

@@ -1,9 +1,11 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/sluice-net/sluice/api"
@@ -20,6 +22,8 @@ type openPort struct {
 	caps   dataplane.Caps // as published
 
 	namespace uint64 // that the device was opened in; 0: the daemon's own
+
+	parts *portParts // under Node.mu; what was made of the port last, maybe before this
 }
 
 // deviceKey is what can be open once only.
@@ -80,67 +84,109 @@ func (p *openPort) trouble() error {
 	return err
 }
 
-// open makes an openPort of a device that was opened just now.
-func open(config *control.Port, device dataplane.Port) *openPort {
+// open makes an openPort of a device that was opened just now. before is the port of
+// that name until now, or nil.
+func open(config *control.Port, device dataplane.Port, before *openPort) *openPort {
 	p := &openPort{config: config, device: device, caps: device.Caps()}
 	if ns := config.Device.NetNS; ns != "" {
 		p.namespace, _ = netdev.NamespaceID(ns) // 0 where it is not known: then it is not compared
 	}
+	if before != nil {
+		p.parts = before.parts
+	}
 	return p
+}
+
+// portChanges are what a model changes about the ports that are open.
+type portChanges struct {
+	opened  []*openPort // as Model.Ports; nil for those that change
+	changed []int       // those, by index
+	before  []*openPort // what their names are open as until now, or nil
+	left    []int       // of Node.ports, by index: those that go, or change
+}
+
+// portChanges compares a model with what is open. Both are in the order of names.
+func (n *Node) portChanges(m *control.Model) portChanges {
+	x := portChanges{opened: make([]*openPort, len(m.Ports))}
+	at := 0
+	for i, config := range m.Ports {
+		for at < len(n.ports) && n.ports[at].config != config && n.ports[at].config.Name < config.Name {
+			x.left = append(x.left, at)
+			at++
+		}
+		var old *openPort
+		if at < len(n.ports) {
+			old = n.ports[at]
+		}
+		switch {
+		case old != nil && old.config == config:
+			x.opened[i] = old // Recheck looks after its device
+			at++
+			continue
+		case old != nil && old.config.Name == config.Name:
+			x.left = append(x.left, at)
+			at++
+		default:
+			old = nil
+		}
+		x.changed, x.before = append(x.changed, i), append(x.before, old)
+	}
+	for ; at < len(n.ports); at++ {
+		x.left = append(x.left, at)
+	}
+	return x
 }
 
 // openPorts returns the ports of a model: with the devices that are open
 // already, also under another port's name, and new ones for the rest. It opens
 // all or none, unless the node is tolerant.
-func (n *Node) openPorts(m *control.Model) (map[string]*openPort, error) {
-	inUse := make(map[deviceKey]*openPort, len(n.ports))
-	for _, p := range n.ports {
-		if p.config.Device.Name != "" && p.trouble() == nil {
+func (n *Node) openPorts(m *control.Model) ([]*openPort, error) {
+	x := n.portChanges(m)
+	inUse := map[deviceKey]*openPort{} // by ports that are to be others, or none: no two ports have one device
+	for _, i := range x.left {
+		if p := n.ports[i]; p.config.Device.Name != "" && p.trouble() == nil {
 			inUse[keyOf(&p.config.Device)] = p
 		}
 	}
-	opened := make(map[string]*openPort, len(m.Ports))
 	var errs []error
-	for i := range m.Ports {
-		config := m.Ports[i]
-		old := n.ports[config.Name]
-		if old != nil && old.config == config {
-			opened[config.Name] = old // Recheck looks after its device
-			continue
-		}
+	for k, i := range x.changed {
+		config, before := m.Ports[i], x.before[k]
+		old := before
 		if old != nil && (!sameDevice(old.config, config) || old.trouble() != nil) {
 			old = nil
 		}
 		if old == nil {
 			old = inUse[keyOf(&config.Device)]
 		}
-		p, err := n.openPort(config, old)
+		p, err := n.openPort(config, old, before)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("port %s: %w", config.Name, err))
 			continue
 		}
-		opened[config.Name] = p
+		x.opened[i] = p
 	}
 	if err := errors.Join(errs...); err != nil {
-		closeAllBut(opened, n.ports)
+		closeAllBut(slices.DeleteFunc(x.opened, func(p *openPort) bool { return p == nil }), n.ports)
 		return nil, err
 	}
-	for name, p := range opened {
-		if old := n.ports[name]; old == nil || old.config.Number != p.config.Number {
-			n.engine.ResetCounters(p.config.Number)
+	for k, i := range x.changed {
+		if old := x.before[k]; old == nil || old.config.Number != m.Ports[i].Number {
+			n.engine.ResetCounters(m.Ports[i].Number)
 		}
 	}
-	return opened, nil
+	return x.opened, nil
 }
 
-// openPort takes the device of an open port, or opens one if old is nil.
-func (n *Node) openPort(config *control.Port, old *openPort) (*openPort, error) {
+// openPort takes the device of an open port, or opens one if old is nil. before is as in open.
+func (n *Node) openPort(config *control.Port, old, before *openPort) (*openPort, error) {
 	if old != nil {
 		if old.config.Device != config.Device {
 			return nil, fmt.Errorf("device %s is open for port %s with other settings: remove that first, and add this in the next revision",
 				config.Device.Name, old.config.Name)
 		}
-		return &openPort{config, old.device, old.device.Caps(), old.namespace}, nil
+		p := open(config, old.device, before)
+		p.namespace = old.namespace
+		return p, nil
 	}
 	device, err := n.options.Open(n.arena, config)
 	switch {
@@ -149,22 +195,38 @@ func (n *Node) openPort(config *control.Port, old *openPort) (*openPort, error) 
 	case err != nil:
 		device = absent{err}
 	}
-	return open(config, device), nil
+	return open(config, device, before), nil
 }
 
-// closeAllBut closes the devices of ports that others do not use. To close one
+// closeAllBut closes the devices of ports that others do not use; both are in the order of names. To close one
 // is to wait until no processor of the machine sees it any more, so they are
 // closed together: two hundred packet sockets took seven seconds one by one.
-func closeAllBut(ports, others map[string]*openPort) {
-	used := make(map[dataplane.Port]bool, len(others))
-	for _, p := range others {
+func closeAllBut(ports, others []*openPort) {
+	gone, come := apart(ports, others)
+	used := make(map[dataplane.Port]bool, len(come))
+	for _, p := range come {
 		used[p.device] = true
 	}
 	var closing sync.WaitGroup
-	for _, p := range ports {
+	for _, p := range gone {
 		if c, ok := p.device.(io.Closer); ok && !used[p.device] {
 			closing.Go(func() { _ = c.Close() }) // nothing is left to be done about an error
 		}
 	}
 	closing.Wait()
+}
+
+// apart returns the ports that only one of two lists has, each in the order of names.
+func apart(a, b []*openPort) (onlyA, onlyB []*openPort) {
+	for len(a) > 0 && len(b) > 0 {
+		switch order := cmp.Compare(a[0].config.Name, b[0].config.Name); {
+		case a[0] == b[0]:
+			a, b = a[1:], b[1:]
+		case order <= 0:
+			onlyA, a = append(onlyA, a[0]), a[1:]
+		default:
+			onlyB, b = append(onlyB, b[0]), b[1:]
+		}
+	}
+	return append(onlyA, a...), append(onlyB, b...)
 }

@@ -2,7 +2,6 @@ package node
 
 import (
 	"errors"
-	"maps"
 	"slices"
 
 	"github.com/sluice-net/sluice/control"
@@ -37,28 +36,29 @@ func (n *Node) Recheck() ([]DeviceChange, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports := maps.Clone(n.ports)
+	ports := slices.Clone(n.ports)
 	var changes []DeviceChange
-	for _, name := range slices.Sorted(maps.Keys(ports)) {
-		p := ports[name]
-		is, asked := caps[name]
+	for i, p := range ports {
+		is, asked := caps[p.config.Name]
 		gone, none := p.device.(absent)
 		if !none {
 			if is != p.caps {
-				ports[name] = &openPort{p.config, p.device, is, p.namespace}
-				changes = append(changes, ports[name].describe())
+				fresh := *p
+				fresh.caps = is
+				ports[i] = &fresh
+				changes = append(changes, fresh.describe())
 			}
 			continue
 		}
-		fresh, err := n.openPort(p.config, nil)
+		fresh, err := n.openPort(p.config, nil, p)
 		if err != nil {
-			fresh = open(p.config, absent{err})
+			fresh = open(p.config, absent{err}, p)
 		}
 		change := fresh.describe()
 		if change.Err != nil && !asked && alike(gone.why, change.Err) {
 			continue
 		}
-		ports[name] = fresh
+		ports[i] = fresh
 		change.Reopen = change.Err == nil
 		changes = append(changes, change)
 	}
@@ -69,24 +69,24 @@ func (n *Node) Recheck() ([]DeviceChange, error) {
 }
 
 // replace puts the model in force anew, with these ports.
-func (n *Node) replace(ports map[string]*openPort) error {
-	return n.apply(n.model, func(*control.Model) (map[string]*openPort, error) { return ports, nil })
+func (n *Node) replace(ports []*openPort) error {
+	return n.apply(n.model, func(*control.Model) ([]*openPort, error) { return ports, nil })
 }
 
 // detachLost closes the devices that are of no use any more, before any is opened
 // anew, since a device takes no two of us. It returns what it has asked all
 // devices, by port, those included.
 func (n *Node) detachLost() (caps map[string]dataplane.Caps, err error) {
-	ports := maps.Clone(n.ports)
+	ports := slices.Clone(n.ports)
 	caps = make(map[string]dataplane.Caps, len(ports))
 	lost := false
-	for name, p := range ports {
+	for i, p := range ports {
 		if _, none := p.device.(absent); none {
 			continue
 		}
-		caps[name] = p.device.Caps() // first: some drivers find out by it that there is no device any more
+		caps[p.config.Name] = p.device.Caps() // first: some drivers find out by it that there is no device any more
 		if err := p.trouble(); err != nil {
-			ports[name] = open(p.config, absent{err})
+			ports[i] = open(p.config, absent{err}, p)
 			lost = true
 		}
 	}
@@ -112,8 +112,8 @@ func (n *Node) Devices() []DeviceChange {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	all := make([]DeviceChange, 0, len(n.ports))
-	for _, name := range slices.Sorted(maps.Keys(n.ports)) {
-		all = append(all, n.ports[name].describe())
+	for _, p := range n.ports {
+		all = append(all, p.describe())
 	}
 	return all
 }
@@ -132,21 +132,24 @@ func (n *Node) detachChanged(m *control.Model) error {
 	if !n.options.Tolerant || n.model == nil {
 		return nil
 	}
-	wanted := make(map[deviceKey]*control.Device, len(m.Ports))
-	for i := range m.Ports {
+	x := n.portChanges(m)
+	wanted := map[deviceKey]*control.Device{}
+	for _, i := range x.changed {
 		if d := &m.Ports[i].Device; d.Name != "" {
 			wanted[keyOf(d)] = d
 		}
 	}
-	ports := maps.Clone(n.ports)
-	found := false
-	for name, p := range ports {
+	var ports []*openPort
+	for _, i := range x.left {
+		p := n.ports[i]
 		if d := wanted[keyOf(&p.config.Device)]; d != nil && *d != p.config.Device {
-			ports[name] = open(p.config, absent{errReplaced})
-			found = true
+			if ports == nil {
+				ports = slices.Clone(n.ports)
+			}
+			ports[i] = open(p.config, absent{errReplaced}, p)
 		}
 	}
-	if !found {
+	if ports == nil {
 		return nil
 	}
 	return n.replace(ports)

@@ -39,7 +39,7 @@ type viewed struct {
 // devices say.
 type shown struct {
 	model *control.Model
-	ports map[string]*openPort
+	ports []*openPort   // as model.Ports
 	names func() *names // made when they are first asked for: most models are never looked at
 }
 
@@ -71,7 +71,7 @@ type station struct {
 	ip   netip.Addr
 }
 
-func newShown(m *control.Model, ports map[string]*openPort) *shown {
+func newShown(m *control.Model, ports []*openPort) *shown {
 	s := &shown{model: m, ports: ports}
 	s.names = sync.OnceValue(s.makeNames)
 	return s
@@ -206,7 +206,7 @@ func (n *Node) PortViews(f *api.Filter) (iter.Seq[api.PortView], error) {
 			p := s.model.Ports[i]
 			v := api.PortView{Name: p.Name}
 			if f.Match(p.Name) {
-				v = n.portView(s, p)
+				v = n.portView(s, i)
 			}
 			if !yield(v) {
 				return
@@ -221,7 +221,8 @@ func (n *Node) PortViews(f *api.Filter) (iter.Seq[api.PortView], error) {
 	return slices.Values(list), err
 }
 
-func (n *Node) portView(s *shown, p *control.Port) api.PortView {
+func (n *Node) portView(s *shown, i int) api.PortView {
+	p, open := s.model.Ports[i], s.ports[i]
 	v := api.PortView{
 		Name: p.Name, Number: p.Number, Pod: p.Pod, Segment: s.segmentName(p.Segment), Guard: p.Guard, MTU: p.MTU,
 		Device: api.DeviceView{Type: p.Device.Type, Name: p.Device.Name, NetNS: p.Device.NetNS},
@@ -237,7 +238,6 @@ func (n *Node) portView(s *shown, p *control.Port) api.PortView {
 	for _, a := range p.Addresses {
 		v.Addresses = append(v.Addresses, api.PortAddress{IP: a.IP, MAC: a.MAC})
 	}
-	open := s.ports[p.Name]
 	showDevice(&v, p, open)
 	if open != nil {
 		showCounters(&v.Device, open.device)

@@ -27,7 +27,7 @@ func (n *Node) Status() api.Status {
 	for i := range s.model.Ports {
 		var v api.PortView
 		p := s.model.Ports[i]
-		showDevice(&v, p, s.ports[p.Name])
+		showDevice(&v, p, s.ports[i])
 		st.Ports.Total++
 		switch v.State {
 		case api.PortUp:

@@ -2,6 +2,7 @@ package route
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/packet"
@@ -69,6 +70,29 @@ type Port struct {
 	MTU       int       // largest IP packet, bytes; 0 is no limit
 
 	RxUnknown *dataplane.Limiter // unknown unicast frames from this port; nil: no limit
+}
+
+// Equal reports whether two ports are the same in all that they say.
+func (p *Port) Equal(q *Port) bool {
+	return p.Number == q.Number && p.Name == q.Name && p.Guard == q.Guard && p.MTU == q.MTU && p.RxUnknown == q.RxUnknown &&
+		slices.EqualFunc(p.Zones, q.Zones, Attachment.equal) && slices.Equal(p.Addresses, q.Addresses)
+}
+
+func (a Attachment) equal(b Attachment) bool {
+	return a.Zone == b.Zone && a.Tags == b.Tags && a.Security.equal(&b.Security) &&
+		same(a.Learning, b.Learning) && same(a.FloodUnknown, b.FloodUnknown)
+}
+
+func (s *Security) equal(t *Security) bool {
+	return s.ForwardReserved == t.ForwardReserved && slices.Equal(s.AllowReserved, t.AllowReserved) &&
+		s.BlockDHCPServer == t.BlockDHCPServer && s.BlockDHCPClient == t.BlockDHCPClient &&
+		s.BlockDHCPServer6 == t.BlockDHCPServer6 && s.BlockDHCPClient6 == t.BlockDHCPClient6 &&
+		s.BlockRouterAdvertisements == t.BlockRouterAdvertisements && s.BlockNonIP == t.BlockNonIP
+}
+
+// same compares what two pointers point to, each of which may be nil.
+func same[T comparable](a, b *T) bool {
+	return a == b || a != nil && b != nil && *a == *b
 }
 
 // Attachment is a port's membership in a segment.
