@@ -29,6 +29,7 @@ type Config struct {
 
 	Rate     float64       // changes per second
 	Duration time.Duration // changes are due within it; answers may come later
+	Patience time.Duration // how much later than Duration changes are sent, if the daemon is slow
 	Objects  int           // that are created, changed and deleted in turns
 	Clients  int           // that ask at the same time
 
@@ -70,6 +71,7 @@ func (c *Config) Validate() error {
 	}
 	check(c.Rate > 0 && c.Rate <= 1e6, "rate: %g is not in more than 0 to 1000000 changes per second", c.Rate)
 	check(c.Duration > 0, "duration: %v is not positive", c.Duration)
+	check(c.Patience >= 0, "patience: %v is negative", c.Patience)
 	check(c.Clients >= 1 && c.Clients <= MaxClients, "clients: %d is not in 1 to %d", c.Clients, MaxClients)
 	check(c.Objects >= 1 && c.Objects <= MaxObjects, "objects: %d is not in 1 to %d", c.Objects, MaxObjects)
 	check(c.Objects >= c.Clients, "objects: %d for %d clients: each needs one of its own", c.Objects, c.Clients)

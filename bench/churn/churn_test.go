@@ -41,7 +41,7 @@ func serve(t *testing.T) (*client.Client, churn.Config) {
 	require.Equal(t, os.Getpid(), pid, "the daemon is in this process")
 	return cl, churn.Config{
 		Dial: func() (*client.Client, error) { return client.New(address) },
-		Rate: 400, Duration: 500 * time.Millisecond, Objects: 60, Clients: 8, Prefix: "churn", PID: pid,
+		Rate: 400, Duration: 500 * time.Millisecond, Patience: time.Minute, Objects: 60, Clients: 8, Prefix: "churn", PID: pid,
 	}
 }
 
@@ -163,9 +163,10 @@ func TestRefusedChanges(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	c := churn.Config{Rate: 0, Duration: -1, Objects: 30_000, Clients: 0, Prefix: "A"}
+	c := churn.Config{Rate: 0, Duration: -1, Patience: -1, Objects: 30_000, Clients: 0, Prefix: "A"}
 	require.EqualError(t, c.Validate(), `rate: 0 is not in more than 0 to 1000000 changes per second
 duration: -1ns is not positive
+patience: -1ns is negative
 clients: 0 is not in 1 to 1000
 objects: 30000 is not in 1 to 20000
 prefix: "A" is no name: up to 40 of a to z, 0 to 9 and -`)
@@ -178,4 +179,16 @@ prefix: "A" is no name: up to 40 of a to z, 0 to 9 and -`)
 	require.ErrorContains(t, err, "3 for 4 clients")
 	_, err = churn.LocalPID("unix:/nowhere.sock")
 	require.ErrorContains(t, err, "no such file")
+}
+
+// A daemon that is slower than the rate is not waited for for ever.
+func TestSlowDaemon(t *testing.T) {
+	cl, c := serve(t)
+	c.Rate, c.Duration, c.Patience, c.Clients = 1e6, 10*time.Millisecond, 0, 1
+	r, err := churn.Run(t.Context(), c)
+	require.NoError(t, err)
+	require.Zero(t, r.Errors, r.FirstErrors)
+	require.Positive(t, r.Unsent)
+	require.Equal(t, 10_000, r.Changes+r.Unsent)
+	require.Empty(t, names(t, cl))
 }

@@ -83,7 +83,7 @@ func (l *load) run(ctx context.Context, cl *client.Client) (*Result, error) {
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(removeTimeout, cancel) })()
 	l.begin = time.Now()
-	l.tooLate = l.begin.Add(2*c.Duration + 10*time.Second)
+	l.tooLate = l.begin.Add(c.Duration + c.Patience)
 	var asking sync.WaitGroup
 	for i := range clients {
 		asking.Go(func() { tallies[i] = l.ask(ctx, changing, clients[i], i) })

@@ -79,6 +79,7 @@ all clients wait for answers is late, and the time that it waited counts.`,
 	f := cmd.Flags()
 	f.Float64Var(&c.Rate, "rate", 1000, "changes per second")
 	f.DurationVar(&c.Duration, "duration", 10*time.Second, "how long changes are due")
+	f.DurationVar(&c.Patience, "patience", time.Minute, "how late changes may be until the rest are given up")
 	f.IntVar(&c.Objects, "objects", 1000, fmt.Sprintf("that are created, changed and deleted in turns, up to %d", churn.MaxObjects))
 	f.IntVar(&c.Clients, "clients", 64, "connections, each of which makes one change at a time")
 	f.StringVar(&c.Prefix, "prefix", "churn", "namespace of the objects; two runs at a time need two")
