@@ -6,234 +6,285 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control/ipam"
 )
 
-// allocateAddresses gives addresses to pods that have none: what they had
-// before if it is free, else the lowest free one of each family that the
-// segment has. It then hands all ports' addresses to the model.
-func (c *compiler) allocateAddresses() {
-	c.expireFreed()
-	waiting := map[string][]*portPlan{}
-	for _, p := range c.portOrder {
-		if p.pod && len(p.addresses) == 0 && c.segments[p.segment] != nil {
-			waiting[p.segment] = append(waiting[p.segment], p)
-		}
-	}
-	for _, name := range sortedKeys(waiting) {
-		c.allocateIn(name, c.segments[name], waiting[name])
-	}
-	bound := map[string][]netip.Addr{}
-	for i, p := range c.portOrder {
-		for _, a := range p.addresses {
-			c.m.Ports[i].Addresses = append(c.m.Ports[i].Addresses, Address{a.ip, a.mac})
-			if p.pod {
-				bound[p.name] = append(bound[p.name], a.ip)
-			}
-		}
-	}
-	c.m.Allocations.Addresses = bound
-	c.m.Allocations.Freed = slices.DeleteFunc(c.m.Allocations.Freed, func(f Freed) bool {
-		return slices.Contains(bound[f.Port], f.Address)
-	})
-	for _, name := range sortedKeys(c.previous.Addresses) {
-		for _, a := range c.previous.Addresses[name] {
-			if !slices.Contains(bound[name], a) && c.m.Node.IPReallocationTime > 0 {
-				c.m.Allocations.Freed = append(c.m.Allocations.Freed, Freed{a, name, c.in.Now})
-			}
-		}
-	}
-	if len(c.m.Allocations.Freed) == 0 {
-		c.m.Allocations.Freed = nil // as in JSON: an empty list is none
-	}
-	slices.SortFunc(c.m.Allocations.Freed, func(a, b Freed) int {
-		return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.Port, b.Port), cmp.Compare(a.At, b.At))
-	})
-}
+// families are the lengths of addresses in bits, in the order in which a pod's are listed.
+var families = [...]int{32, 128}
 
-// expireFreed keeps of the previous quarantine what is still in it: whose time
-// is not up.
-func (c *compiler) expireFreed() {
-	for _, f := range c.previous.Freed {
-		if c.in.Now-f.At >= int64(c.m.Node.IPReallocationTime) {
+// recall looks up what pods had.
+func (c *compiler) recall() {
+	for _, p := range c.order {
+		if !p.pod {
 			continue
 		}
-		c.m.Allocations.Freed = append(c.m.Allocations.Freed, f)
+		had, found := c.previous.Addresses[p.name]
+		if p.had = had; found {
+			c.found++
+		}
+		if p.segment == nil && len(p.given) == 0 {
+			p.own, p.ips, p.ownIn = nil, nil, nil
+		}
 	}
 }
 
-// allocateIn gives addresses of one segment.
-func (c *compiler) allocateIn(name string, s *segmentPlan, waiting []*portPlan) {
-	if len(s.subnets) == 0 {
-		c.fault(waiting[0].object, "", "has no status.podIP, and segment "+name+" has no subnet to take an address from",
-			"add spec.subnets to the Segment")
+// claim takes the first address of a list and a family that the segment has for pods,
+// and that is free. It reports whether the pod has one of the family, or can't have any.
+func (c *compiler) claim(s *segmentPlan, p *portPlan, list []netip.Addr, bitLen int) bool {
+	if !s.hasFamily(bitLen) || p.hasOwn(bitLen) {
+		return true
+	}
+	for _, a := range list {
+		if a.BitLen() == bitLen && c.take(s, p, a) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *segmentPlan) hasFamily(bitLen int) bool {
+	return slices.ContainsFunc(s.subnets, func(n Subnet) bool { return n.Prefix.Addr().BitLen() == bitLen })
+}
+
+func (p *portPlan) hasOwn(bitLen int) bool {
+	return slices.ContainsFunc(p.own, func(a boundAddress) bool { return a.ip.BitLen() == bitLen })
+}
+
+// take makes a certain address a pod's if it is free.
+func (c *compiler) take(s *segmentPlan, p *portPlan, a netip.Addr) bool {
+	for _, stock := range c.stocks(s) {
+		if stock.Take(a) == nil {
+			s.book.give(p, a)
+			return true
+		}
+	}
+	return false
+}
+
+func (b *book) give(p *portPlan, a netip.Addr) {
+	b.byIP[a] = p
+	p.own = append(p.own, boundAddress{ip: a, path: "status.podIP"})
+	p.ips = append(p.ips, a)
+}
+
+// stocks returns, for each subnet of a segment, the addresses that may be given to pods.
+func (c *compiler) stocks(s *segmentPlan) []*ipam.Pool {
+	if s.book.stocks != nil {
+		return s.book.stocks
+	}
+	taken := make([]netip.Addr, 0, len(s.book.byIP))
+	for a := range s.book.byIP {
+		taken = append(taken, a)
+	}
+	slices.SortFunc(taken, netip.Addr.Compare)
+	for _, subnet := range s.subnets {
+		var all ipam.Set
+		all.Add(ipam.Hosts(subnet.Prefix))
+		all.Remove(ipam.Range{First: subnet.Gateway, Last: subnet.Gateway})
+		for _, pool := range c.m.Pools {
+			// A pool of VIPs may be part of a subnet: those addresses are the pool's.
+			for _, r := range pool.Ranges {
+				all.Remove(r)
+			}
+		}
+		stock := ipam.NewPool(all.Ranges()...)
+		stock.WithholdEach(taken)
+		s.book.stocks = append(s.book.stocks, stock)
+	}
+	return s.book.stocks
+}
+
+// quarantine finds out which addresses are not to be given to others: whose
+// time is not up, and what this very configuration frees.
+func (c *compiler) quarantine() {
+	c.freed = c.previous.Freed
+	expired := func(f Freed) bool { return c.in.Now-f.At >= int64(c.m.Node.IPReallocationTime) }
+	if slices.ContainsFunc(c.freed, expired) {
+		c.freed = slices.DeleteFunc(slices.Clone(c.freed), expired)
+	}
+	if !slices.IsSortedFunc(c.freed, compareFreed) {
+		c.freed = slices.Clone(c.freed)
+		slices.SortFunc(c.freed, compareFreed)
+	}
+	if c.m.Node.IPReallocationTime > 0 {
+		c.findLost()
+	}
+	needy := map[string]*portPlan{}
+	for _, s := range c.segmentOrder {
+		for _, p := range s.book.claimants {
+			p.freed = nil
+			if s.needs(p) {
+				needy[p.name] = p
+			}
+		}
+	}
+	if len(needy) == 0 {
 		return
 	}
-	for _, bitLen := range []int{32, 128} {
-		var stocks []*ipam.Pool
-		for _, subnet := range s.subnets {
-			if subnet.Prefix.Addr().BitLen() == bitLen {
-				stocks = append(stocks, c.stock(s, subnet))
-			}
+	c.held = make([]netip.Addr, 0, len(c.freed)+len(c.lost))
+	for _, f := range c.freed {
+		if p := needy[f.Port]; p != nil {
+			p.freed = append(p.freed, f.Address)
 		}
-		if len(stocks) > 0 {
-			c.allocateFamily(name, stocks, bitLen, waiting)
-		}
+		c.held = append(c.held, f.Address)
 	}
-	for _, p := range waiting {
-		for i := range p.addresses {
-			p.addresses[i].mac = p.mac()
-			c.bind(p, s, p.addresses[i])
-		}
+	for _, f := range c.lost {
+		c.held = append(c.held, f.Address)
 	}
+	slices.SortFunc(c.held, netip.Addr.Compare)
 }
 
-// stock returns the addresses of a subnet that may be given to pods.
-func (c *compiler) stock(s *segmentPlan, subnet Subnet) *ipam.Pool {
-	p := ipam.NewPool(ipam.Hosts(subnet.Prefix))
-	p.Withhold(ipam.Range{First: subnet.Gateway, Last: subnet.Gateway})
-	for a := range s.byIP {
-		p.Withhold(ipam.Range{First: a, Last: a})
-	}
-	for _, pool := range c.m.Pools {
-		// A pool of VIPs may be part of a subnet: those addresses are the pool's.
-		for _, r := range pool.Ranges {
-			p.Withhold(r)
-		}
-	}
-	return p
+// needs reports whether a pod lacks an address of a family that the segment has.
+func (s *segmentPlan) needs(p *portPlan) bool {
+	return slices.ContainsFunc(families[:], func(bitLen int) bool { return s.hasFamily(bitLen) && !p.hasOwn(bitLen) })
 }
 
-func (c *compiler) allocateFamily(name string, stocks []*ipam.Pool, bitLen int, waiting []*portPlan) {
-	give := func(p *portPlan, a netip.Addr) {
-		p.addresses = append(p.addresses, boundAddress{ip: a, path: "status.podIP"})
-	}
-	takeOwn := func(p *portPlan, a netip.Addr) bool {
-		for _, stock := range stocks {
-			if a.BitLen() == bitLen && stock.Take(a) == nil {
-				give(p, a)
-				return true
+func compareFreed(a, b Freed) int {
+	return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.Port, b.Port), cmp.Compare(a.At, b.At))
+}
+
+// findLost collects the addresses that pods had and don't have any more.
+func (c *compiler) findLost() {
+	lose := func(name string, had, has []netip.Addr) {
+		for _, a := range had {
+			if !slices.Contains(has, a) {
+				c.lost = append(c.lost, Freed{a, name, c.in.Now})
 			}
 		}
-		return false
 	}
+	for _, p := range c.order {
+		if p.pod && !slices.Equal(p.had, p.ips) {
+			lose(p.name, p.had, p.ips)
+		}
+	}
+	if c.found < len(c.previous.Addresses) {
+		for name, had := range c.previous.Addresses {
+			if p := c.ports[name]; p == nil || !p.pod {
+				lose(name, had, nil)
+			}
+		}
+	}
+	slices.SortFunc(c.lost, compareFreed)
+}
+
+// choose gives pods without addresses what they had freed, or others that are free.
+// It reports false if a fresh book is to be written.
+func (c *compiler) choose(s *segmentPlan) bool {
+	b := &s.book
+	if len(b.claimants) > 0 {
+		if len(s.subnets) == 0 {
+			if !b.fresh {
+				return false
+			}
+			c.fault(b.claimants[0].object, "", "has no status.podIP, and segment "+s.name+" has no subnet to take an address from",
+				"add spec.subnets to the Segment")
+			b.faulty = true
+		}
+		for _, bitLen := range families {
+			if !c.tried(b, func() { c.chooseFamily(s, bitLen) }) {
+				return false
+			}
+		}
+		if !c.tried(b, func() { c.settle(s) }) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *compiler) chooseFamily(s *segmentPlan, bitLen int) {
+	b := &s.book
 	// Who had an address has it again before anybody else may choose.
-	freed := map[string][]netip.Addr{}
-	for _, f := range c.m.Allocations.Freed {
-		freed[f.Port] = append(freed[f.Port], f.Address)
-	}
 	var others []*portPlan
-	for _, p := range waiting {
-		had := slices.Concat(c.previous.Addresses[p.name], freed[p.name])
-		if !slices.ContainsFunc(had, func(a netip.Addr) bool { return takeOwn(p, a) }) {
+	for _, p := range b.claimants {
+		if !c.claim(s, p, p.freed, bitLen) {
 			others = append(others, p)
 		}
 	}
-	quarantined := 0
-	withhold := func(a netip.Addr) {
-		for _, stock := range stocks {
-			if stock.Take(a) == nil {
-				quarantined++
-			}
-		}
-	}
-	for _, f := range c.m.Allocations.Freed {
-		withhold(f.Address)
-	}
-	if c.m.Node.IPReallocationTime > 0 {
-		// Addresses that this very configuration frees.
-		for _, port := range sortedKeys(c.previous.Addresses) {
-			for _, a := range c.previous.Addresses[port] {
-				withhold(a)
-			}
-		}
-	}
 	for i, p := range others {
-		if !slices.ContainsFunc(stocks, func(stock *ipam.Pool) bool {
-			a, err := stock.Any()
+		if !slices.ContainsFunc(c.stocks(s), func(stock *ipam.Pool) bool {
+			a, err := stock.AnyBut(c.held, bitLen)
 			if err == nil {
-				give(p, a)
+				b.give(p, a)
 			}
 			return err == nil
 		}) {
-			size := uint64(0)
-			for _, stock := range stocks {
-				size += stock.Size()
-			}
-			c.fault(p.object, "", fmt.Sprintf("no address is free in segment %s for %d of its pods", name, len(others)-i),
-				fmt.Sprintf("its subnets have %d addresses, %d wait to be given out again; add a subnet", size, quarantined))
+			size, waiting := c.stockSize(s, bitLen)
+			c.fault(p.object, "", fmt.Sprintf("no address is free in segment %s for %d of its pods", s.name, len(others)-i),
+				fmt.Sprintf("its subnets have %d addresses, %d wait to be given out again; add a subnet", size, waiting))
 			return
 		}
 	}
 }
 
-// number gives zones and port numbers: those of before to whom had them, free
-// ones, in order of names, to the others. Live sessions hold both.
-//
-// A session's zone is all that tells it from one of the same addresses in
-// another segment, and it outlives the segment. So the zone of a segment that
-// is gone is not given to another before all others have been.
-func (c *compiler) number() {
-	zones := numbering[uint32]{had: c.previous.Zones, last: c.previous.LastZone, limit: 1<<24 - 1}
-	var names []string
-	for i := range c.m.Segments {
-		names = append(names, "segment/"+c.m.Segments[i].Name)
-	}
-	for _, p := range sortedKeys(c.uplinks) {
-		names = append(names, "uplink/"+p)
-	}
-	c.m.Allocations.Zones = zones.assign(names)
-	c.m.Allocations.LastZone = zones.last
-	for i := range c.m.Segments {
-		c.m.Segments[i].Zone = c.m.Allocations.Zones["segment/"+c.m.Segments[i].Name]
-	}
-	for i := range c.m.Routers {
-		for j := range c.m.Routers[i].Uplinks {
-			port := c.routers[c.m.Routers[i].Name].Value.(*api.Router).Spec.Uplinks[j].Port
-			c.m.Routers[i].Uplinks[j].Zone = c.m.Allocations.Zones["uplink/"+port]
+// stockSize counts the hosts' addresses of a family in a segment's subnets, and those of
+// them that wait to be given out again.
+func (c *compiler) stockSize(s *segmentPlan, bitLen int) (size uint64, waiting int) {
+	for i, subnet := range s.subnets {
+		if subnet.Prefix.Addr().BitLen() != bitLen {
+			continue
+		}
+		size += ipam.Hosts(subnet.Prefix).Size()
+		for _, a := range slices.Compact(slices.Clone(c.held)) {
+			if c.stocks(s)[i].IsFree(a) {
+				waiting++
+			}
 		}
 	}
-	numbers := numbering[uint16]{had: c.previous.Numbers, limit: maxPorts}
-	c.m.Allocations.Numbers = numbers.assign(sortedKeys(c.ports))
-	for i := range c.m.Ports {
-		c.m.Ports[i].Number = c.m.Allocations.Numbers[c.m.Ports[i].Name]
+	return size, waiting
+}
+
+// settle completes what pods have been given.
+func (c *compiler) settle(s *segmentPlan) {
+	for _, p := range s.book.claimants {
+		slices.SortStableFunc(p.own, func(a, b boundAddress) int { return cmp.Compare(a.ip.BitLen(), b.ip.BitLen()) })
+		mac := macOf(p.own)
+		p.ips = nil
+		for i := range p.own {
+			p.own[i].mac = mac
+			p.ips = append(p.ips, p.own[i].ip)
+			c.bindMAC(p, s, p.own[i])
+		}
+		if !slices.Equal(p.own, p.ownBefore) {
+			p.stale = true
+		}
 	}
 }
 
-// numbering keeps numbers stable.
-type numbering[N uint16 | uint32] struct {
-	had   map[string]N
-	last  N // where the search for free numbers goes on behind; 0: at the lowest
-	limit N
-}
-
-// assign numbers the names, sorted or in whatever order matters, from 1. Names
-// beyond the limit get 0; that many are reported elsewhere. last is the
-// number given last then.
-func (n *numbering[N]) assign(names []string) map[string]N {
-	numbers := make(map[string]N, len(names))
-	taken := make(map[N]bool, len(names))
-	for _, name := range names {
-		if number := n.had[name]; number != 0 && number <= n.limit && !taken[number] {
-			numbers[name], taken[number] = number, true
+// handOut hands what has come of the addresses to the model.
+func (c *compiler) handOut() {
+	same, n := c.found == len(c.previous.Addresses), 0
+	again := map[string]*portPlan{}
+	for _, p := range c.order {
+		if !p.pod {
+			continue
 		}
-	}
-	next := n.last
-	for _, name := range names {
-		if numbers[name] != 0 || N(len(taken)) == n.limit {
-			continue // all are taken: 0
-		}
-		for {
-			if next == n.limit {
-				next = 0
-			}
-			if next++; !taken[next] {
-				break
+		if !slices.Equal(p.had, p.ips) {
+			same = false
+			if len(c.freed) > 0 {
+				again[p.name] = p
 			}
 		}
-		numbers[name], taken[next] = next, true
-		n.last = next
+		if len(p.ips) > 0 {
+			n++
+		}
 	}
-	return numbers
+	c.m.Allocations.Addresses = share(c.previous.Addresses, same, n, func(yield func(string, []netip.Addr) bool) {
+		for _, p := range c.order {
+			if p.pod && len(p.ips) > 0 && !yield(p.name, p.ips) {
+				return
+			}
+		}
+	})
+	back := func(f Freed) bool { return again[f.Port] != nil && slices.Contains(again[f.Port].ips, f.Address) }
+	if len(again) > 0 && slices.ContainsFunc(c.freed, back) {
+		c.freed = slices.DeleteFunc(slices.Clone(c.freed), back)
+	}
+	if len(c.lost) > 0 {
+		c.freed = slices.Concat(c.freed, c.lost)
+		slices.SortFunc(c.freed, compareFreed)
+	}
+	if len(c.freed) > 0 {
+		c.m.Allocations.Freed = c.freed // an empty list is none, as in JSON
+	}
 }

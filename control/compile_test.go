@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -188,7 +189,7 @@ func TestCompileSite(t *testing.T) {
 	}}, m.Namespaces)
 
 	demo := segment(t, m, "nsx-demo")
-	require.Equal(t, m.Segments[1], demo, "segments are sorted by name")
+	require.Equal(t, m.Segments[1], demo, "at first, segments are in order of names")
 	require.Equal(t, []Subnet{
 		{netip.MustParsePrefix("192.168.0.0/24"), netip.MustParseAddr("192.168.0.1")},
 		{netip.MustParsePrefix("fd00:0:0:1::/64"), netip.MustParseAddr("fd00:0:0:1::1")},
@@ -398,9 +399,11 @@ func TestZonesAreNotGivenAgain(t *testing.T) {
 		}
 		m = compile(t, Input{Objects: segments(step.names...), Previous: &m.Allocations})
 		var got []uint32
-		for _, s := range m.Segments {
-			got = append(got, s.Zone)
+		for _, name := range step.names {
+			got = append(got, segment(t, m, name).Zone)
 		}
+		require.True(t, slices.IsSortedFunc(m.Segments, func(a, b Segment) int { return cmp.Compare(a.Zone, b.Zone) }),
+			"the one that is new comes last, and no index changes")
 		require.Equal(t, step.want, got, step.why)
 	}
 }

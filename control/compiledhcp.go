@@ -264,28 +264,39 @@ func ofFamily(list []netip.Addr, bitLen int) (of []netip.Addr) {
 // their MACs where they are told to, so that the guard lets them pass. One that
 // is another port's stays that port's.
 func (c *compiler) bindAutoconfigured() {
-	for i, plan := range c.portOrder {
-		p := c.m.Ports[i]
-		if p.Segment < 0 || !p.Guard || !c.m.Segments[p.Segment].RouterAdvertisement.Autoconfigured() {
-			continue
+	for _, s := range c.segmentOrder {
+		if !s.resolved.RouterAdvertisement.Autoconfigured() {
+			s.book.autoOf = nil
+		} else if s.book.renewed || s.book.autoOf != s.resolved {
+			s.book.autoOf = s.resolved
+			s.autoconfigure()
 		}
-		s := c.segments[c.m.Segments[p.Segment].Name]
+	}
+}
+
+func (s *segmentPlan) autoconfigure() {
+	taken := map[netip.Addr]bool{}
+	for _, p := range s.members {
+		var auto []Address
 		seen := map[api.MAC]bool{}
-		for _, a := range p.Addresses {
-			if seen[a.MAC] {
+		for _, a := range p.bound() {
+			if seen[a.mac] || !p.guarded() {
 				continue
 			}
-			seen[a.MAC] = true
+			seen[a.mac] = true
 			for _, subnet := range s.subnets {
 				if subnet.Prefix.Addr().Is4() || subnet.Prefix.Bits() != 64 {
 					continue
 				}
-				ip := packet.EUI64(packet.AddrFrom(subnet.Prefix.Addr()), packet.MAC(a.MAC)).Netip()
-				if _, taken := s.byIP[ip]; !taken && ip != subnet.Gateway {
-					s.byIP[ip] = plan
-					p.Addresses = append(p.Addresses, Address{ip, a.MAC})
+				ip := packet.EUI64(packet.AddrFrom(subnet.Prefix.Addr()), packet.MAC(a.mac)).Netip()
+				if s.book.byIP[ip] == nil && !taken[ip] && ip != subnet.Gateway {
+					taken[ip] = true
+					auto = append(auto, Address{ip, a.mac})
 				}
 			}
+		}
+		if !slices.Equal(auto, p.auto) {
+			p.auto, p.stale = auto, true
 		}
 	}
 }

@@ -15,6 +15,13 @@ import (
 const second = time.Second
 
 func (c *compiler) compileNode() {
+	if !c.nodeGood || changed[api.NodeConfig](c) {
+		c.nodeGood = c.good(c.resolveNode)
+	}
+	c.m.Node = c.node
+}
+
+func (c *compiler) resolveNode() {
 	var spec api.NodeConfigSpec
 	var first *Object
 	each(c, func(o *Object, n *api.NodeConfig) {
@@ -26,7 +33,7 @@ func (c *compiler) compileNode() {
 	})
 	api.SetDefaults(&spec)
 	t := spec.Timers
-	c.m.Node = Node{
+	c.node = Node{
 		Workers: spec.Workers, DefaultAction: spec.DefaultRule.Action, DefaultLogged: spec.DefaultRule.Logged,
 		GatewayMAC: spec.GatewayMAC, Limits: spec.Limits,
 		IPReallocationTime: time.Duration(*spec.IPReallocationTime) * second,
@@ -61,7 +68,7 @@ func (c *compiler) compileNode() {
 	case len(cpus) < spec.Workers:
 		c.fault(first, "spec.cpus", fmt.Sprintf("%d CPUs are too few for %d workers", len(cpus), spec.Workers), "")
 	default:
-		c.m.Node.CPUs = cpus[:spec.Workers]
+		c.node.CPUs = cpus[:spec.Workers]
 	}
 }
 
@@ -100,10 +107,23 @@ type poolPlan struct {
 	paths  []string // where each range is written
 	cidr   netip.Prefix
 	bits   int        // of a carved subnet; usage segments only
-	stock  *ipam.Pool // what is left to carve; usage segments only
+	stock  *ipam.Pool // what is left to carve; usage segments only; of this compilation
 }
 
 func (c *compiler) compilePools() {
+	if !c.poolsGood || changed[api.IPPool](c) {
+		c.pools, c.poolModel, c.blocks, c.poolsRun = nil, nil, nil, c.run
+		c.poolsGood = c.good(c.resolvePools)
+	}
+	c.m.Pools, c.m.Blocks = c.poolModel, c.blocks
+	for _, p := range c.pools {
+		if p.usage == api.UsageSegments {
+			p.stock = ipam.NewPool(p.ranges...)
+		}
+	}
+}
+
+func (c *compiler) resolvePools() {
 	haveSegments := false
 	each(c, func(o *Object, p *api.IPPool) {
 		plan := c.planPool(o, &p.Spec)
@@ -120,8 +140,7 @@ func (c *compiler) compilePools() {
 	c.poolOverlaps()
 	for _, p := range c.pools {
 		if p.usage == api.UsageSegments {
-			p.stock = ipam.NewPool(p.ranges...)
-			c.m.Blocks = append(c.m.Blocks, Block{p.name, p.cidr, p.bits})
+			c.blocks = append(c.blocks, Block{p.name, p.cidr, p.bits})
 			continue
 		}
 		spec := p.object.Value.(*api.IPPool).Spec
@@ -130,7 +149,7 @@ func (c *compiler) compilePools() {
 			set.Add(r)
 		}
 		set.Remove(ipam.Range{First: spec.Gateway, Last: spec.Gateway})
-		c.m.Pools = append(c.m.Pools, Pool{
+		c.poolModel = append(c.poolModel, Pool{
 			Name: p.name, Usage: p.usage, Ranges: set.Ranges(), Gateway: spec.Gateway,
 			DNSNameservers: spec.DNSNameservers, DNSSuffix: spec.DNSSuffix,
 		})

@@ -1,102 +1,175 @@
 package control
 
 import (
+	"cmp"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"strings"
+	"reflect"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/sluice-net/sluice/api"
-	"github.com/sluice-net/sluice/control/ipam"
 	"github.com/sluice-net/sluice/packet"
 )
 
 // portPlan is a port on its way into the model.
 type portPlan struct {
+	// What follows from the object alone.
+
 	name      string
 	object    *Object
-	spec      api.PortSpec // defaults filled in; of a pod all defaults
+	namespace string
 	pod       bool
-	segment   string // name of its own segment, "" for none or not known yet
-	asked     string // path of the field that names it; empty: the Namespace's annotation does
-	addresses []boundAddress
+	spec      *api.PortSpec // defaults filled in; of a pod all defaults
+	given     []boundAddress
+	ips       []netip.Addr // a pod's: given, else those of own; what Allocations have of it, not written to again
+	device    Device
+	deviceKey deviceKey // zero: of no interest to others
+	// wants is the name of its segment, "" for none, or, if ofNamespace, for that
+	// of its namespace. asked is the path of the field that names it.
+	wants, asked string
+	ofNamespace  bool
+	faults       Faults
+
+	// What others say of it in the last compilation.
+
+	space     *namespacePlan
+	uplinkOf  *Object // the Router
+	uplinkAt  [2]int  // indices in Routers and in its Uplinks; valid iff uplinkOf is
+	segment   *segmentPlan
+	attached  attached
+	had       []netip.Addr   // a pod's in previous.Addresses
+	own       []boundAddress // chosen for a pod without given ones; valid iff ownIn is segment
+	ownIn     *segmentPlan
+	claimed   uint64         // the last compilation in which it looked for addresses
+	ownBefore []boundAddress // own before claimed
+	freed     []netip.Addr   // that it had, in quarantine; valid in claimed
+	auto      []Address      // that the host makes by itself; valid if segment is autoconfigured
+
+	made  *madePort // in the last model; nil: it was not there
+	stale bool      // attached, own or auto are not those that made is of
 }
 
 // boundAddress is an address of a port and where it is written.
 type boundAddress struct {
-	ip   netip.Addr // may be zero
-	mac  api.MAC    // may be zero until resolved
-	path string
+	ip      netip.Addr // may be zero
+	mac     api.MAC    // may be zero until there is an address that it follows from
+	derived bool       // mac is not written
+	path    string
 }
 
-func (c *compiler) collectPort(o *Object, p *api.Port) {
-	plan := &portPlan{name: portName(o), object: o, spec: p.Spec, segment: p.Spec.Segment, asked: "spec.segment"}
-	plan.spec.Device = clonePointer(p.Spec.Device)
-	plan.spec.VLAN = clonePointer(p.Spec.VLAN)
-	plan.spec.MACLearning = clonePointer(p.Spec.MACLearning)
-	api.SetDefaults(&plan.spec)
-	for i, a := range p.Spec.Addresses {
-		plan.addresses = append(plan.addresses, boundAddress{a.IP, a.MAC, fmt.Sprintf("spec.addresses[%d]", i)})
+// planPorts makes the plans of objects that are new, and forgets those of
+// objects that are gone.
+func (c *compiler) planPorts() {
+	var removed, added []*portPlan
+	for _, o := range c.inventory.removed {
+		if p := c.plans[o]; p != nil {
+			delete(c.plans, o)
+			removed = append(removed, p)
+			if p.made != nil {
+				c.gone[p.name] = p.made
+			}
+			c.releaseDevice(p)
+		}
 	}
-	router, isUplink := c.uplinks[plan.name]
-	switch {
-	case isUplink && plan.segment != "":
-		c.fault(o, "spec.segment", "the port is an uplink and can't be in a segment too", "of "+router.where())
-	case isUplink && plan.spec.VLAN != nil:
-		c.fault(o, "spec.vlan", "the port is an uplink and can't have VLANs", "of "+router.where())
-	case isUplink && plan.spec.Guard != nil && *plan.spec.Guard:
-		c.fault(o, "spec.guard", "the port is an uplink and can't be guarded: anybody may be behind it", "of "+router.where())
-	case isUplink && plan.spec.MACLearning != nil:
-		c.fault(o, "spec.macLearning", "the port is an uplink, where the router finds addresses by ARP and ND", "of "+router.where())
-	case isUplink && plan.spec.UnknownUnicastFlooding != nil:
-		c.fault(o, "spec.unknownUnicastFlooding", "the port is an uplink, where there is nobody to flood to", "of "+router.where())
-	case isUplink || o.Namespace == "":
-	case plan.segment == "" && (plan.spec.VLAN == nil || plan.spec.VLAN.Mode == api.VLANAccess && plan.spec.VLAN.Access == 0):
-		plan.segment, plan.asked = c.namespaceSegment(o.Namespace), ""
+	for _, o := range c.inventory.added {
+		if p := c.plan(o); p != nil && c.plans[o] == nil {
+			c.plans[o] = p
+			added = append(added, p)
+			c.claimDevice(p)
+		}
 	}
-	if o.Namespace != "" {
-		c.namespace(o.Namespace)
+	c.portOrder = amend(c.portOrder, removed, added, func(a, b *portPlan) int {
+		// Of equal names, Ports come before Pods; they have lost by then anyway.
+		return cmp.Or(cmp.Compare(a.name, b.name), -compareObjects(a.object, b.object))
+	})
+	for _, p := range slices.Concat(removed, added) {
+		at, found := slices.BinarySearchFunc(c.portOrder, p.name, func(p *portPlan, name string) int { return cmp.Compare(p.name, name) })
+		if found {
+			c.ports[p.name] = c.portOrder[at]
+		} else {
+			delete(c.ports, p.name)
+		}
 	}
-	c.addPort(plan)
+	for _, p := range added {
+		if p.made = c.gone[p.name]; p.made != nil {
+			p.stale = true
+		}
+	}
 }
 
-func (c *compiler) collectPod(o *Object, p *corev1.Pod) {
-	if p.Spec.HostNetwork || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
-		return // it has no address of its own, or none any more
+// plan makes what follows from an object alone; nil if it is no port.
+func (c *compiler) plan(o *Object) *portPlan {
+	p := &portPlan{name: portName(o), object: o, namespace: o.Namespace}
+	switch v := o.Value.(type) {
+	case *api.Port:
+		p.planPort(v)
+	case *corev1.Pod:
+		if v.Spec.HostNetwork || v.Status.Phase == corev1.PodSucceeded || v.Status.Phase == corev1.PodFailed {
+			return nil // it has no address of its own, or none any more
+		}
+		p.spec = c.defaultPort
+		p.planPod(v)
+	default:
+		return nil
 	}
-	plan := &portPlan{name: portName(o), object: o, pod: true}
-	plan.segment, plan.asked = c.podSegment(o, p)
-	api.SetDefaults(&plan.spec)
+	mac := macOf(p.given)
+	for i := range p.given {
+		if a := &p.given[i]; a.mac.IsZero() {
+			a.mac, a.derived = mac, true
+		}
+	}
+	return p
+}
+
+func (p *portPlan) fault(path, message, hint string) {
+	p.faults = append(p.faults, p.object.at(path, message, hint))
+}
+
+func (p *portPlan) planPort(port *api.Port) {
+	spec := port.Spec
+	spec.Device = clonePointer(spec.Device)
+	spec.VLAN = clonePointer(spec.VLAN)
+	spec.MACLearning = clonePointer(spec.MACLearning)
+	api.SetDefaults(&spec)
+	p.spec, p.wants, p.asked = &spec, spec.Segment, "spec.segment"
+	p.ofNamespace = p.namespace != "" && spec.Segment == "" &&
+		(spec.VLAN == nil || spec.VLAN.Mode == api.VLANAccess && spec.VLAN.Access == 0)
+	for i, a := range spec.Addresses {
+		p.given = append(p.given, boundAddress{ip: a.IP, mac: a.MAC, path: fmt.Sprintf("spec.addresses[%d]", i)})
+	}
+	if spec.Guard != nil && *spec.Guard && len(p.given) == 0 {
+		p.fault("spec.guard", "the guard needs addresses to hold the port to", "give addresses, or guard: false")
+	}
+	p.faults = append(p.faults, groupFaults(p.object, spec.Security.BPDUFilterAllow)...)
+	p.planDevice(spec.Device)
+}
+
+func (p *portPlan) planPod(pod *corev1.Pod) {
+	p.pod = true
+	p.wants, p.asked = pod.Annotations[api.SegmentAnnotation], annotationPath
+	p.ofNamespace = p.wants == ""
 	add := func(text, path string) {
 		if text == "" {
 			return
 		}
 		a, err := netip.ParseAddr(text)
 		if err != nil || a.Zone() != "" || a.Is4In6() {
-			c.fault(o, path, fmt.Sprintf("%q is not an IP address", clip(text)), "")
+			p.fault(path, fmt.Sprintf("%q is not an IP address", clip(text)), "")
 			return
 		}
-		for _, b := range plan.addresses {
-			if b.ip == a {
-				return // podIPs repeats podIP
-			}
+		if slices.Contains(p.ips, a) {
+			return // podIPs repeats podIP
 		}
-		plan.addresses = append(plan.addresses, boundAddress{ip: a, path: path})
+		p.given = append(p.given, boundAddress{ip: a, path: path})
+		p.ips = append(p.ips, a)
 	}
-	add(p.Status.PodIP, "status.podIP")
-	for i, ip := range p.Status.PodIPs {
+	add(pod.Status.PodIP, "status.podIP")
+	for i, ip := range pod.Status.PodIPs {
 		add(ip.IP, fmt.Sprintf("status.podIPs[%d].ip", i))
 	}
-	c.addPort(plan)
-}
-
-func (c *compiler) addPort(p *portPlan) {
-	if other, found := c.ports[p.name]; found {
-		c.fault(p.object, "metadata.name", "the port "+p.name+" is there twice", "the other is of "+other.object.where())
-		return
-	}
-	c.ports[p.name] = p
 }
 
 // portName is NAMESPACE/NAME, or the name alone without a namespace.
@@ -110,84 +183,193 @@ func clonePointer[T any](p *T) *T {
 	return &v
 }
 
-func (c *compiler) compilePorts() {
-	devices := map[[2]string]*portPlan{}
-	for _, p := range c.portOrder {
-		port := Port{
-			Name: p.name, Namespace: p.object.Namespace, Labels: p.object.Meta().Labels, Pod: p.pod,
-			Segment: -1, Router: -1, Uplink: -1,
-		}
-		s := c.segments[p.segment]
-		if s == nil && p.asked != "" && p.segment != "" {
-			c.fault(p.object, p.asked, "there is no Segment "+cleanKey(p.segment), didYouMean(p.segment, sortedKeys(c.segments)))
-		}
-		if s != nil {
-			port.Segment = s.index
-			port.Attachments = []Attachment{{Segment: s.index}}
-		}
-		if v := p.spec.VLAN; v != nil && (s != nil || p.segment == "") {
-			port.Segment, port.Attachments = c.attach(p, v, port.Segment)
-			if v.Mode == api.VLANQinQ {
-				port.OuterEtherType = 0x88a8
-				if v.QinQEtherType == api.TagCustomer {
-					port.OuterEtherType = 0x8100
-				}
-			}
-			if port.Segment >= 0 {
-				p.segment = c.m.Segments[port.Segment].Name
-				s = c.segments[p.segment]
-			}
-		}
-		c.resolvePort(&port, p, s)
-		if d := p.spec.Device; d != nil {
-			c.compileDevice(&port, p, d, devices)
-		}
-		c.bindAll(p, s)
-		c.m.Ports = append(c.m.Ports, &port)
+// named returns the segment that a port is in if its VLANs say nothing else; nil
+// if there is none.
+func (c *compiler) named(p *portPlan) *segmentPlan {
+	switch {
+	case p.ofNamespace && p.uplinkOf != nil:
+	case p.ofNamespace:
+		return p.space.plan
+	case p.wants != "":
+		return c.existing(p.wants)
 	}
-	if n := len(c.m.Ports); n > maxPorts {
-		c.fault(c.portOrder[maxPorts].object, "", fmt.Sprintf("%d ports are too many", n), fmt.Sprintf("a node has at most %d", maxPorts))
+	return nil
+}
+
+// attachPorts finds out which segments ports are in.
+func (c *compiler) attachPorts() {
+	for _, p := range c.order {
+		s := c.named(p)
+		if s == nil && p.wants != "" {
+			c.fault(p.object, p.asked, "there is no Segment "+cleanKey(p.wants), didYouMean(p.wants, c.segmentNames()))
+		}
+		if v := p.spec.VLAN; v != nil && (s != nil || p.wants == "") {
+			s = c.attach(p, v, s)
+		}
+		if p.uplinkOf != nil {
+			s = nil // if it has one, that is reported
+		}
+		p.segment = s
+		if s != nil {
+			s.members = append(s.members, p)
+		} else if len(p.given) > 0 && p.uplinkOf == nil && p.wants == "" && !p.ofNamespace {
+			c.fault(p.object, p.given[0].path, "a port without a segment can't have addresses", "give spec.segment")
+		}
+	}
+	if n := len(c.order); n > maxPorts {
+		c.fault(c.order[maxPorts].object, "", fmt.Sprintf("%d ports are too many", n), fmt.Sprintf("a node has at most %d", maxPorts))
 	}
 }
 
 // maxPorts is what a port number of 16 bits can tell apart; 0 is none.
 const maxPorts = 1<<16 - 1
 
-// resolvePort fills in the settings that a port may take from its segment.
-func (c *compiler) resolvePort(port *Port, p *portPlan, s *segmentPlan) {
-	of := Segment{MTU: api.DefaultMTU}
-	if s != nil {
-		of = c.m.Segments[s.index]
-	} else {
-		var spec api.SegmentSpec
-		api.SetDefaults(&spec)
-		of = Segment{
-			MTU: spec.MTU, MACLearning: resolveLearning(spec.MACLearning),
-			UnknownUnicastFlooding: *spec.UnknownUnicastFlooding, Security: resolveSecurity(spec.Security),
+// madePort is a port as the model has it.
+type madePort struct {
+	port  *Port
+	means string // what its indices stand for
+	hash  uint64 // see digest; 0: not known
+	of    madeOf
+}
+
+// madeOf is what a Port is made of, besides its object and what stale tells of.
+type madeOf struct {
+	number   uint16
+	uplinkAt [2]int // portPlan's, -1 for none
+	uplink   string // what it stands for
+	segment  *resolvedSegment
+	index    int
+	segments uint64 // when any segment last changed; of ports with VLANs only
+}
+
+// makePorts makes the ports of which anything has changed, when no fault has been found.
+// One that comes out as it was in the last model, and means the same, stays
+// the value that it was.
+func (c *compiler) makePorts() {
+	if len(c.order) > 0 {
+		c.m.Ports = make([]*Port, len(c.order))
+	}
+	for i, p := range c.order {
+		of := madeOf{number: c.numbers[i], uplinkAt: [2]int{-1, -1}}
+		if p.segment != nil {
+			of.segment, of.index = p.segment.resolved, p.segment.index
 		}
+		if p.spec.VLAN != nil {
+			of.segments = c.segmentsRun
+		}
+		if p.uplinkOf != nil {
+			of.uplinkAt, of.uplink = p.uplinkAt, c.uplinkMeaning(p)
+		}
+		if p.made != nil && !p.stale && p.made.of == of {
+			c.m.Ports[i] = p.made.port
+			continue
+		}
+		made := &madePort{port: c.makePort(p, of.number), of: of}
+		made.means = c.meaning(p, made.port)
+		if was := p.made; was != nil && was.means == made.means && reflect.DeepEqual(was.port, made.port) {
+			made.port, made.hash = was.port, was.hash
+		}
+		p.made, p.stale = made, false
+		c.m.Ports[i] = made.port
 	}
-	port.MTU = of.MTU
-	if p.spec.MTU != 0 {
-		port.MTU = p.spec.MTU
+	clear(c.gone)
+}
+
+// meaning says what a port's indices stand for: the zones and names of segments, or of an
+// uplink and its router. An index alone may stand for another than before.
+func (c *compiler) meaning(p *portPlan, port *Port) string {
+	if p.uplinkOf != nil {
+		return c.uplinkMeaning(p)
 	}
-	c.checkBPDUFilterAllow(p.object, p.spec.Security.BPDUFilterAllow)
-	own := p.membership(&of)
+	var b []byte
+	add := func(s *segmentPlan) { b = append(append(binary.LittleEndian.AppendUint32(b, s.zone), s.name...), 0) }
+	if p.segment != nil {
+		add(p.segment)
+	}
+	for i := range port.Memberships {
+		add(c.slots[port.Memberships[i].Segment])
+	}
+	return string(b)
+}
+
+// uplinkMeaning says what the indices of an uplink's port stand for. Uplinks of one
+// router share sessions by the zone of its first.
+func (c *compiler) uplinkMeaning(p *portPlan) string {
+	r := &c.m.Routers[p.uplinkAt[0]]
+	return fmt.Sprint(r.Name, r.Uplinks[0].Zone, r.Uplinks[p.uplinkAt[1]].Zone)
+}
+
+func (c *compiler) makePort(p *portPlan, number uint16) *Port {
+	port := &Port{
+		Number: number, Name: p.name, Namespace: p.namespace, Labels: p.object.Meta().Labels, Pod: p.pod,
+		Segment: -1, Router: -1, Uplink: -1, Guard: p.guarded(), Device: p.device,
+	}
+	if p.uplinkOf != nil {
+		port.Router, port.Uplink = p.uplinkAt[0], p.uplinkAt[1]
+	}
+	of := c.plainSegment
+	if s := p.segment; s != nil {
+		port.Segment, of = s.index, &s.resolved.Segment
+	}
+	port.MTU = cmp.Or(p.spec.MTU, of.MTU)
+	own := p.membership(of)
 	port.MACLearning, port.UnknownUnicastFlooding, port.Security = own.MACLearning, own.UnknownUnicastFlooding, own.Security
 	port.RateLimits = overrideRates(p.spec.RateLimits, of.RateLimits)
+	c.makeAttachments(port, p)
+	port.Addresses = p.addresses()
+	return port
+}
+
+// makeAttachments fills in the segments that a port is attached to.
+func (c *compiler) makeAttachments(port *Port, p *portPlan) {
+	switch v := p.spec.VLAN; {
+	case v != nil:
+		port.Attachments = p.attached.list
+		if v.Mode == api.VLANQinQ {
+			port.OuterEtherType = 0x88a8
+			if v.QinQEtherType == api.TagCustomer {
+				port.OuterEtherType = 0x8100
+			}
+		}
+	case p.segment != nil:
+		port.Attachments = []Attachment{{Segment: p.segment.index}}
+	}
 	seen := map[int]bool{}
 	for _, a := range port.Attachments {
-		if !seen[a.Segment] {
+		if len(port.Attachments) == 1 || !seen[a.Segment] {
 			seen[a.Segment] = true
-			m := p.membership(&c.m.Segments[a.Segment])
+			m := p.membership(&c.slots[a.Segment].resolved.Segment)
 			m.Segment = a.Segment
 			port.Memberships = append(port.Memberships, m)
 		}
 	}
-	_, isUplink := c.uplinks[p.name]
-	port.Guard = override(p.spec.Guard, (len(p.addresses) > 0 && !isUplink) || p.pod)
-	if port.Guard && len(p.addresses) == 0 && !p.pod {
-		c.fault(p.object, "spec.guard", "the guard needs addresses to hold the port to", "give addresses, or guard: false")
+}
+
+// guarded reports whether the port is held to its addresses.
+func (p *portPlan) guarded() bool {
+	return override(p.spec.Guard, (len(p.given) > 0 && p.uplinkOf == nil) || p.pod)
+}
+
+// addresses are those of the model: given or chosen, and made by the host.
+func (p *portPlan) addresses() (list []Address) {
+	for _, a := range p.bound() {
+		if p.uplinkOf != nil && a.derived {
+			a.mac = api.MAC{}
+		}
+		list = append(list, Address{a.ip, a.mac})
 	}
+	if p.segment != nil && p.segment.resolved.RouterAdvertisement.Autoconfigured() {
+		list = append(list, p.auto...)
+	}
+	return list
+}
+
+// bound are the addresses that are given, or were chosen.
+func (p *portPlan) bound() []boundAddress {
+	if len(p.given) == 0 && p.ownIn != nil && p.ownIn == p.segment {
+		return p.own
+	}
+	return p.given
 }
 
 // membership returns what of a segment's settings holds at the port; Segment is
@@ -240,192 +422,20 @@ func overrideSecurity(given api.SegmentSecurity, of Security) Security {
 	return of
 }
 
-// maxDeviceName is IFNAMSIZ less the terminating zero.
-const maxDeviceName = 15
-
-func (c *compiler) compileDevice(port *Port, p *portPlan, d *api.Device, devices map[[2]string]*portPlan) {
-	port.Device = Device{
-		Type: d.Type, Name: d.Name, NetNS: d.NetNS, Queues: d.Queues,
-		Offload: d.Offload == api.OffloadAuto, AllowFallback: d.AllowFallback, Persistent: d.Persistent,
-	}
-	isInterface := d.Type == api.DeviceTAP || d.Type == api.DeviceAFPacket || d.Type == api.DeviceAFXDP
-	switch {
-	case isInterface && d.Name == "":
-		c.fault(p.object, "spec.device", "a device of type "+string(d.Type)+" needs a name", "")
-		return
-	case isInterface && len(d.Name) > maxDeviceName:
-		c.fault(p.object, "spec.device.name", fmt.Sprintf("%s has %d bytes", clip(d.Name), len(d.Name)),
-			fmt.Sprintf("an interface's name has at most %d", maxDeviceName))
-		return
-	case isInterface && !isInterfaceName(d.Name):
-		c.fault(p.object, "spec.device.name", fmt.Sprintf("%q is no interface's name", clip(d.Name)),
-			"without /, :, % and spaces, and not . or ..")
-		return
-	case d.Type == api.DeviceAFXDP && d.Name == "lo":
-		c.fault(p.object, "spec.device.name", "the loopback interface can't be an afxdp device", "")
-		return
-	case d.Persistent && d.Type != api.DeviceTAP:
-		c.fault(p.object, "spec.device.persistent", "only a TAP can be made to outlive its port", "leave it out")
-	case !isInterface && d.NetNS != "":
-		c.fault(p.object, "spec.device.netns", "a device of type "+string(d.Type)+" is in no network namespace", "leave it out")
-	}
-	if d.Name == "" {
-		return
-	}
-	// Interfaces of one namespace share their names whatever opens them.
-	key := [2]string{string(d.Type), d.Name}
-	if isInterface {
-		key = [2]string{"netns " + d.NetNS, d.Name}
-	}
-	if other, found := devices[key]; found {
-		c.fault(p.object, "spec.device.name", "the device "+clip(d.Name)+" is taken", "by "+other.object.where())
-		return
-	}
-	devices[key] = p
-}
-
-// isInterfaceName is the kernel's dev_valid_name, and no % (a template).
-func isInterfaceName(name string) bool {
-	if name == "." || name == ".." {
-		return false
-	}
-	for _, r := range name {
-		if r <= ' ' || r == 0x7f || strings.ContainsRune("/:%", r) {
-			return false
-		}
-	}
-	return true
-}
-
-// bindAll resolves the MACs of a port's addresses, and binds them in its
-// segment.
-func (c *compiler) bindAll(p *portPlan, s *segmentPlan) {
-	if _, isUplink := c.uplinks[p.name]; isUplink {
-		for _, a := range p.addresses {
-			if a.ip.IsValid() {
-				c.fault(p.object, a.path+".ip", "an uplink's addresses are the router's", "write them in "+c.uplinks[p.name].where()+", spec.uplinks")
-			}
-			c.checkMAC(p, a)
-		}
-		return
-	}
-	if len(p.addresses) > 0 && s == nil {
-		if p.segment == "" {
-			c.fault(p.object, p.addresses[0].path, "a port without a segment can't have addresses", "give spec.segment")
-		}
-		return
-	}
-	for i := range p.addresses {
-		a := &p.addresses[i]
-		if !a.ip.IsValid() && a.mac.IsZero() {
-			c.fault(p.object, a.path, "has neither ip nor mac", "")
-			continue
-		}
-		good := c.checkMAC(p, *a)
-		if a.mac.IsZero() {
-			a.mac = p.mac()
-		}
-		if c.checkIP(p, s, *a) && good {
-			c.bind(p, s, *a)
-		}
-	}
-}
-
-// mac is the port's MAC: the first given one, else of its first IPv4 address,
-// else of its first IPv6 address. Zero if there is none.
-func (p *portPlan) mac() (m api.MAC) {
-	for _, a := range p.addresses {
+// macOf is the MAC of a port with addresses: the first given one, else of its
+// first IPv4 address, else of its first IPv6 address. Zero if there is none.
+func macOf(addresses []boundAddress) (m api.MAC) {
+	for _, a := range addresses {
 		if !a.mac.IsZero() && !a.mac.IsMulticast() {
 			return a.mac
 		}
 	}
 	for _, fits := range []func(netip.Addr) bool{netip.Addr.Is4, netip.Addr.IsValid} {
-		for _, a := range p.addresses {
+		for _, a := range addresses {
 			if fits(a.ip) {
 				return api.MAC(packet.HostMAC(packet.AddrFrom(a.ip)))
 			}
 		}
 	}
 	return m
-}
-
-// pathOf is where a part of an address is written; a pod's has no parts.
-func (p *portPlan) pathOf(a boundAddress, part string) string {
-	if p.pod {
-		return a.path
-	}
-	return a.path + "." + part
-}
-
-// checkMAC checks a MAC that is given, or none.
-func (c *compiler) checkMAC(p *portPlan, a boundAddress) bool {
-	switch {
-	case a.mac.IsMulticast():
-		c.fault(p.object, p.pathOf(a, "mac"), a.mac.String()+" is a group address", "the first byte must be even")
-	case a.mac == c.m.Node.GatewayMAC:
-		c.fault(p.object, p.pathOf(a, "mac"), a.mac.String()+" is the gateways' MAC address", "")
-	default:
-		return true
-	}
-	return false
-}
-
-// checkIP checks that an address can be a port's in the segment.
-func (c *compiler) checkIP(p *portPlan, s *segmentPlan, a boundAddress) bool {
-	if !a.ip.IsValid() {
-		return true
-	}
-	path := p.pathOf(a, "ip")
-	if a.ip.IsMulticast() || a.ip.IsUnspecified() || a.ip.IsLoopback() || a.ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
-		c.fault(p.object, path, a.ip.String()+" can't be a port's address", "")
-		return false
-	}
-	if a.ip.IsLinkLocalUnicast() && a.ip.Is6() {
-		return true // every IPv6 port has one, outside the subnets
-	}
-	if len(s.subnets) == 0 && len(s.spec.Subnets) == 0 {
-		return true
-	}
-	for _, subnet := range s.subnets {
-		if !subnet.Prefix.Contains(a.ip) {
-			continue
-		}
-		switch {
-		case a.ip == subnet.Gateway && s.spec.Router != api.RouterNone:
-			c.fault(p.object, path, a.ip.String()+" is the gateway of segment "+p.segment, "of subnet "+subnet.Prefix.String())
-		case !ipam.Hosts(subnet.Prefix).Contains(a.ip):
-			c.fault(p.object, path, a.ip.String()+" is the network's or the broadcast address of "+subnet.Prefix.String(), "")
-		default:
-			return true
-		}
-		return false
-	}
-	var have []string
-	for _, subnet := range s.subnets {
-		have = append(have, subnet.Prefix.String())
-	}
-	hint := "the segment has " + strings.Join(have, ", ")
-	if s.implicit {
-		hint += "; add a Segment " + p.segment + " with a subnet that holds it"
-	}
-	c.fault(p.object, path, a.ip.String()+" is in no subnet of segment "+p.segment, hint)
-	return false
-}
-
-// bind makes an address the port's, unless it is another's.
-func (c *compiler) bind(p *portPlan, s *segmentPlan, a boundAddress) {
-	if a.ip.IsValid() {
-		path := p.pathOf(a, "ip")
-		if other, found := s.byIP[a.ip]; found {
-			c.fault(p.object, path, "the address "+a.ip.String()+" is taken in segment "+p.segment, "by "+other.object.where())
-			return
-		}
-		s.byIP[a.ip] = p
-	}
-	if other, found := s.byMAC[a.mac]; found && other != p {
-		c.fault(p.object, p.pathOf(a, "mac"), "the MAC address "+a.mac.String()+" is taken in segment "+p.segment,
-			"by "+other.object.where()+"; give one of them another mac")
-		return
-	}
-	s.byMAC[a.mac] = p
 }

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -9,19 +10,17 @@ import (
 )
 
 func (c *compiler) compileRouters() {
-	for i := range c.m.Segments {
-		s := &c.m.Segments[i]
-		if s.Router < 0 {
-			continue
-		}
-		r := &c.m.Routers[s.Router]
-		for _, subnet := range s.Subnets {
-			r.Connected = append(r.Connected, Connected{subnet.Prefix, subnet.Gateway, i})
-		}
+	c.m.Routers = make([]Router, len(c.routers))
+	for name, i := range c.routerAt {
+		c.m.Routers[i].Name = name
 	}
-	portAt := map[string]int{}
-	for i := range c.m.Ports {
-		portAt[c.m.Ports[i].Name] = i
+	for _, s := range c.slots {
+		if at := s.resolved.Router; at >= 0 {
+			r := &c.m.Routers[at]
+			for _, subnet := range s.subnets {
+				r.Connected = append(r.Connected, Connected{subnet.Prefix, subnet.Gateway, s.index})
+			}
+		}
 	}
 	for i := range c.m.Routers {
 		r := &c.m.Routers[i]
@@ -30,24 +29,29 @@ func (c *compiler) compileRouters() {
 		if o == nil {
 			continue
 		}
-		spec := o.Value.(*api.Router).Spec
+		spec := &o.Value.(*api.Router).Spec
 		for j := range spec.Uplinks {
-			at, found := portAt[spec.Uplinks[j].Port]
-			if !found {
-				at = -1 // reported by collect
-			}
-			r.Uplinks = append(r.Uplinks, c.compileUplink(o, j, &spec.Uplinks[j], at))
-			if found {
-				c.m.Ports[at].Router, c.m.Ports[at].Uplink = i, j
+			r.Uplinks = append(r.Uplinks, c.compileUplink(o, j, &spec.Uplinks[j]))
+			if p := c.ports[spec.Uplinks[j].Port]; p != nil {
+				p.uplinkAt = [2]int{i, j}
 			}
 		}
-		c.compileRoutes(o, r, &spec)
+		c.compileRoutes(o, r, spec)
 	}
 }
 
-func (c *compiler) compileUplink(o *Object, index int, u *api.Uplink, port int) Uplink {
+// portIndex returns the index of a port in the model, -1 if there is none.
+func (c *compiler) portIndex(name string) int {
+	at, found := slices.BinarySearchFunc(c.order, name, func(p *portPlan, name string) int { return cmp.Compare(p.name, name) })
+	if !found {
+		return -1 // reported by collectRouters
+	}
+	return at
+}
+
+func (c *compiler) compileUplink(o *Object, index int, u *api.Uplink) Uplink {
 	path := fmt.Sprintf("spec.uplinks[%d]", index)
-	up := Uplink{Port: port}
+	up := Uplink{Port: c.portIndex(u.Port), Zone: c.m.Allocations.Zones[uplinkZone(u.Port)]}
 	for i, a := range u.Addresses {
 		here := fmt.Sprintf("%s.addresses[%d]", path, i)
 		switch addr := a.Addr(); {
@@ -62,15 +66,14 @@ func (c *compiler) compileUplink(o *Object, index int, u *api.Uplink, port int) 
 			up.Addresses = append(up.Addresses, a)
 		}
 	}
-	if port >= 0 {
-		plan := c.portOrder[port]
-		up.MAC = plan.mac()
+	if up.Port >= 0 {
+		up.MAC = macOf(c.order[up.Port].given)
 		if up.MAC.IsZero() {
-			own := &portPlan{}
+			var own []boundAddress
 			for _, a := range up.Addresses {
-				own.addresses = append(own.addresses, boundAddress{ip: a.Addr()})
+				own = append(own, boundAddress{ip: a.Addr()})
 			}
-			up.MAC = own.mac()
+			up.MAC = macOf(own)
 		}
 	}
 	add := func(gateway netip.Addr, path string) {
@@ -156,7 +159,7 @@ func (c *compiler) nextHop(o *Object, path string, r *Router, route *Route) bool
 	}
 	for _, net := range r.Connected {
 		if net.Gateway == via {
-			c.fault(o, path, via.String()+" is the router's own address", "in segment "+c.m.Segments[net.Segment].Name)
+			c.fault(o, path, via.String()+" is the router's own address", "in segment "+c.slots[net.Segment].name)
 			return false
 		}
 		if net.Prefix.Contains(via) {

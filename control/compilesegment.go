@@ -1,14 +1,14 @@
 package control
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control/ipam"
@@ -16,22 +16,52 @@ import (
 
 // segmentPlan is a segment on its way into the model.
 type segmentPlan struct {
+	name, zoneName string
+	run            uint64 // the last compilation that had it
+
 	object   *Object // the Segment; of an implicit one the Namespace, nil if that isn't written either
 	implicit bool
-	spec     api.SegmentSpec // defaults filled in
-	index    int             // in Segments
-	subnets  []Subnet
-	byIP     map[netip.Addr]*portPlan // addresses given to ports
-	byMAC    map[api.MAC]*portPlan
+	spec     *api.SegmentSpec // defaults filled in
+	specOf   *Object          // what spec was made of; nil: of nothing
+	zone     uint32
+	index    int // in Segments
+
+	written     []Subnet // as spec has them
+	writtenGood bool     // and without faults
+	subnets     []Subnet // written or carved; not written to again
+	carved      []netip.Prefix
+
+	resolved     *resolvedSegment
+	resolvedGood bool // without faults
+	resolvedOf   resolvedOf
+
+	members []*portPlan // whose own segment it is, sorted by name
+	book    book
+}
+
+// resolvedSegment is what the model has of a segment. Its address stands for it: what is
+// equal keeps its address.
+type resolvedSegment struct {
+	Segment
+	hash uint64 // see digest
+}
+
+// resolvedOf is what a resolvedSegment is made of, besides its subnets.
+type resolvedOf struct {
+	object   *Object
+	implicit bool
+	router   int
+	zone     uint32
+	poolsRun uint64 // nameservers come from pools
 }
 
 // reporter returns the object to report a fault of the segment at.
-func (c *compiler) reporter(name string, s *segmentPlan) *Object {
+func (c *compiler) reporter(s *segmentPlan) *Object {
 	if s.object != nil {
 		return s.object
 	}
-	for _, o := range c.objects {
-		if o.Namespace == name {
+	for _, o := range c.inventory.sorted {
+		if o.Namespace == s.name {
 			return o // what made the segment necessary
 		}
 	}
@@ -40,15 +70,16 @@ func (c *compiler) reporter(name string, s *segmentPlan) *Object {
 
 func (c *compiler) compileSegments() {
 	vnis := map[int]*Object{}
-	names := sortedKeys(c.segments)
-	for i, name := range names {
-		s := c.segments[name]
-		s.index = i
-		s.byIP, s.byMAC = map[netip.Addr]*portPlan{}, map[api.MAC]*portPlan{}
+	for _, s := range c.segmentOrder {
+		s.members = s.members[:0]
 		if s.implicit {
 			continue
 		}
-		c.segmentSubnets(s)
+		if !s.writtenGood {
+			s.written = nil
+			s.writtenGood = c.good(func() { c.segmentSubnets(s) })
+		}
+		s.subnets = s.written
 		if v := s.spec.VNI; v != 0 {
 			if other, found := vnis[v]; found {
 				c.fault(s.object, "spec.vni", fmt.Sprintf("the VNI %d is taken", v), "by "+other.where())
@@ -56,28 +87,37 @@ func (c *compiler) compileSegments() {
 				vnis[v] = s.object
 			}
 		}
-		if v := s.spec.VLAN; v != 0 {
-			c.byVLAN[v] = append(c.byVLAN[v], name)
-		}
 	}
-	c.carve(names)
-	for _, name := range names {
-		c.m.Segments = append(c.m.Segments, c.resolveSegment(name, c.segments[name]))
+	c.carve()
+	for _, s := range c.segmentOrder {
+		c.resolveSegment(s)
 	}
-	c.subnetOverlaps(names)
-	for _, name := range sortedKeys(c.namespaces) {
-		p := c.namespaces[name]
-		ns := Namespace{Name: name, Labels: p.labels, Segment: -1}
-		if s := c.segments[p.segment]; s != nil {
-			ns.Segment = s.index
-		} else if p.segment != "" {
-			c.fault(p.object, annotationPath, "there is no Segment "+cleanKey(p.segment), didYouMean(p.segment, names))
-		}
-		c.m.Namespaces = append(c.m.Namespaces, ns)
+	if !c.networksGood || changed[api.Segment](c) || changed[api.Router](c) {
+		c.networksGood = c.good(c.subnetOverlaps)
 	}
+	c.orderSegments()
+	c.compileNamespaces()
 }
 
-const annotationPath = "metadata.annotations[" + api.SegmentAnnotation + "]"
+// orderSegments gives segments their places in the model: in order of zones. So a
+// segment that is new comes last, and no index in a port changes by it.
+func (c *compiler) orderSegments() {
+	if c.segmentsRun == c.run {
+		c.slots = append(c.slots[:0], c.segmentOrder...)
+		slices.SortFunc(c.slots, func(a, b *segmentPlan) int { return cmp.Compare(a.zone, b.zone) })
+		c.segmentModel, c.byVLAN = nil, map[int][]string{}
+		for i, s := range c.slots {
+			s.index = i
+			c.segmentModel = append(c.segmentModel, s.resolved.Segment)
+		}
+		for _, s := range c.segmentOrder {
+			if v := s.spec.VLAN; v != 0 {
+				c.byVLAN[v] = append(c.byVLAN[v], s.name)
+			}
+		}
+	}
+	c.m.Segments = c.segmentModel
+}
 
 // segmentSubnets resolves and checks the subnets as they are written.
 func (c *compiler) segmentSubnets(s *segmentPlan) {
@@ -106,24 +146,29 @@ func (c *compiler) segmentSubnets(s *segmentPlan) {
 		if prefix.Addr().Is6() && s.spec.MTU < 1280 {
 			c.fault(s.object, "spec.mtu", fmt.Sprintf("%d is too small for IPv6", s.spec.MTU), "at least 1280 (RFC 8200 section 5)")
 		}
-		s.subnets = append(s.subnets, Subnet{prefix, gateway})
+		s.written = append(s.written, Subnet{prefix, gateway})
 	}
 }
 
 // carve gives subnets to the segments that have none because nobody wrote
 // them: one of each family that there is a pool for. What was carved before
 // stays; blocks in which pods live already come next.
-func (c *compiler) carve(names []string) {
+func (c *compiler) carve() {
 	var stocks []*poolPlan
 	for _, p := range c.pools {
-		if p.usage == api.UsageSegments && p.stock != nil {
+		if p.stock != nil {
 			stocks = append(stocks, p)
 		}
 	}
-	for _, name := range names {
-		for _, subnet := range c.segments[name].subnets {
-			for _, p := range stocks {
-				p.stock.Withhold(ipam.Whole(subnet.Prefix))
+	withhold := func(block netip.Prefix) {
+		for _, p := range stocks {
+			p.stock.Withhold(ipam.Whole(block))
+		}
+	}
+	for _, s := range c.segmentOrder {
+		if !s.implicit {
+			for _, subnet := range s.subnets {
+				withhold(subnet.Prefix)
 			}
 		}
 	}
@@ -133,66 +178,89 @@ func (c *compiler) carve(names []string) {
 		}
 		for _, u := range o.Value.(*api.Router).Spec.Uplinks {
 			for _, a := range u.Addresses {
-				for _, p := range stocks {
-					p.stock.Withhold(ipam.Whole(a))
-				}
+				withhold(a)
 			}
 		}
 	}
-	carved := map[string][]netip.Prefix{}
-	take := func(name string, block netip.Prefix) bool {
+	take := func(s *segmentPlan, block netip.Prefix) bool {
 		for _, p := range stocks {
 			if p.stock.TakePrefix(block) == nil {
-				carved[name] = append(carved[name], block)
+				s.carved = append(s.carved, block)
 				return true
 			}
 		}
 		return false
 	}
-	for _, name := range names {
-		if s := c.segments[name]; s.implicit {
-			for _, block := range c.previous.Subnets[name] {
-				if !take(name, block.Masked()) {
-					c.movedSubnet(names, name, block.Masked())
+	for _, s := range c.segmentOrder {
+		s.carved = s.carved[:0]
+		if s.implicit {
+			for _, block := range c.previous.Subnets[s.name] {
+				if !take(s, block.Masked()) {
+					c.movedSubnet(s.name, block.Masked())
 				}
 			}
 		}
 	}
-	for _, p := range c.portOrder {
-		s := c.segments[p.segment]
-		if s == nil || !s.implicit {
-			continue
-		}
-		for _, a := range p.addresses {
-			for _, stock := range stocks {
-				if stock.stock.Contains(a.ip) {
-					take(p.segment, netip.PrefixFrom(a.ip, stock.bits).Masked())
-				}
-			}
-		}
-	}
-	for _, name := range names {
-		s := c.segments[name]
+	c.carveAroundPorts(stocks, take)
+	same, n := true, 0
+	for _, s := range c.segmentOrder {
 		if !s.implicit {
 			continue
 		}
 		for _, bitLen := range []int{32, 128} {
-			c.carveFamily(name, s, stocks, bitLen, carved)
+			c.carveFamily(s, stocks, bitLen)
 		}
-		slices.SortFunc(carved[name], netip.Prefix.Compare)
-		for _, block := range carved[name] {
-			s.subnets = append(s.subnets, Subnet{block, ipam.Hosts(block).First})
+		slices.SortFunc(s.carved, netip.Prefix.Compare)
+		same = same && slices.Equal(c.previous.Subnets[s.name], s.carved)
+		if len(s.carved) > 0 {
+			n++
+		}
+		if !slices.EqualFunc(s.subnets, s.carved, func(n Subnet, p netip.Prefix) bool {
+			return n.Prefix == p && n.Gateway == ipam.Hosts(p).First
+		}) {
+			s.subnets = nil
+			for _, block := range s.carved {
+				s.subnets = append(s.subnets, Subnet{block, ipam.Hosts(block).First})
+			}
 		}
 	}
-	c.m.Allocations.Subnets = carved
+	c.m.Allocations.Subnets = share(c.previous.Subnets, same, n, func(yield func(string, []netip.Prefix) bool) {
+		for _, s := range c.segmentOrder {
+			if len(s.carved) > 0 && !yield(s.name, slices.Clone(s.carved)) {
+				return
+			}
+		}
+	})
+}
+
+// carveAroundPorts takes the blocks that given addresses lie in.
+func (c *compiler) carveAroundPorts(stocks []*poolPlan, take func(*segmentPlan, netip.Prefix) bool) {
+	for _, p := range c.order {
+		if len(p.given) == 0 {
+			continue
+		}
+		s := c.named(p)
+		if s == nil || !s.implicit {
+			continue
+		}
+		for _, a := range p.given {
+			if slices.ContainsFunc(s.carved, func(block netip.Prefix) bool { return block.Contains(a.ip) }) {
+				continue
+			}
+			for _, stock := range stocks {
+				if stock.stock.Contains(a.ip) {
+					take(s, netip.PrefixFrom(a.ip, stock.bits).Masked())
+				}
+			}
+		}
+	}
 }
 
 // movedSubnet reports a Segment whose subnet overlaps one that was carved for
 // another before: carving a new one would move live pods. If the pools have
 // changed instead, moving is what was asked for.
-func (c *compiler) movedSubnet(names []string, carvedFor string, block netip.Prefix) {
-	for _, name := range names {
-		s := c.segments[name]
+func (c *compiler) movedSubnet(carvedFor string, block netip.Prefix) {
+	for _, s := range c.segmentOrder {
 		for i, subnet := range s.spec.Subnets {
 			if subnet.CIDR.Overlaps(block) {
 				c.fault(s.object, fmt.Sprintf("spec.subnets[%d].cidr", i),
@@ -203,8 +271,8 @@ func (c *compiler) movedSubnet(names []string, carvedFor string, block netip.Pre
 	}
 }
 
-func (c *compiler) carveFamily(name string, s *segmentPlan, stocks []*poolPlan, bitLen int, carved map[string][]netip.Prefix) {
-	if slices.ContainsFunc(carved[name], func(p netip.Prefix) bool { return p.Addr().BitLen() == bitLen }) {
+func (c *compiler) carveFamily(s *segmentPlan, stocks []*poolPlan, bitLen int) {
+	if slices.ContainsFunc(s.carved, func(p netip.Prefix) bool { return p.Addr().BitLen() == bitLen }) {
 		return
 	}
 	var tried []string
@@ -214,7 +282,7 @@ func (c *compiler) carveFamily(name string, s *segmentPlan, stocks []*poolPlan, 
 		}
 		block, err := p.stock.Carve(p.bits, bitLen)
 		if err == nil {
-			carved[name] = append(carved[name], block)
+			s.carved = append(s.carved, block)
 			return
 		}
 		if errors.Is(err, ipam.ErrExhausted) {
@@ -222,25 +290,38 @@ func (c *compiler) carveFamily(name string, s *segmentPlan, stocks []*poolPlan, 
 		}
 	}
 	if len(tried) > 0 {
-		c.fault(c.reporter(name, s), "", "no subnet is left for segment "+name+" in the pool "+strings.Join(tried, ", "),
-			"add an IPPool with usage segments, or a Segment "+name+" with subnets")
+		c.fault(c.reporter(s), "", "no subnet is left for segment "+s.name+" in the pool "+strings.Join(tried, ", "),
+			"add an IPPool with usage segments, or a Segment "+s.name+" with subnets")
 	}
 }
 
-func (c *compiler) resolveSegment(name string, s *segmentPlan) Segment {
+// resolveSegment makes what the model has of a segment, unless it is there.
+func (c *compiler) resolveSegment(s *segmentPlan) {
 	router := -1
 	if s.spec.Router != api.RouterNone {
-		at, found := c.routerAt[s.spec.Router]
-		if found {
+		if at, found := c.routerAt[s.spec.Router]; found {
 			router = at
 		} else {
 			c.fault(s.object, "spec.router", "there is no Router "+cleanKey(s.spec.Router),
 				didYouMean(s.spec.Router, append(sortedKeys(c.routerAt), api.RouterNone)))
 		}
 	}
-	c.checkBPDUFilterAllow(s.object, s.spec.Security.BPDUFilterAllow)
+	of := resolvedOf{s.object, s.implicit, router, s.zone, c.poolsRun}
+	if s.resolvedGood && s.resolvedOf == of && slices.Equal(s.resolved.Subnets, s.subnets) {
+		return
+	}
+	s.resolvedOf = of
+	var made Segment
+	s.resolvedGood = c.good(func() { made = c.makeSegment(s, router) })
+	if s.resolved == nil || !reflect.DeepEqual(&s.resolved.Segment, &made) {
+		s.resolved, c.segmentsRun = &resolvedSegment{Segment: made}, c.run
+	}
+}
+
+func (c *compiler) makeSegment(s *segmentPlan, router int) Segment {
+	c.faults = append(c.faults, groupFaults(s.object, s.spec.Security.BPDUFilterAllow)...)
 	seg := Segment{
-		Name: name, VNI: uint32(s.spec.VNI), VLAN: uint16(s.spec.VLAN), MTU: s.spec.MTU,
+		Name: s.name, Zone: s.zone, VNI: uint32(s.spec.VNI), VLAN: uint16(s.spec.VLAN), MTU: s.spec.MTU,
 		Router: router, Subnets: s.subnets,
 		MACLearning:            resolveLearning(s.spec.MACLearning),
 		UnknownUnicastFlooding: *s.spec.UnknownUnicastFlooding,
@@ -252,13 +333,14 @@ func (c *compiler) resolveSegment(name string, s *segmentPlan) Segment {
 	return seg
 }
 
-// checkBPDUFilterAllow checks spec.security.bpduFilterAllow of a Segment or Port.
-func (c *compiler) checkBPDUFilterAllow(o *Object, allow []api.MAC) {
+// groupFaults checks spec.security.bpduFilterAllow of a Segment or Port.
+func groupFaults(o *Object, allow []api.MAC) (faults Faults) {
 	for i, m := range allow {
 		if !m.IsMulticast() {
-			c.fault(o, fmt.Sprintf("spec.security.bpduFilterAllow[%d]", i), m.String()+" is no group address", "")
+			faults = append(faults, o.at(fmt.Sprintf("spec.security.bpduFilterAllow[%d]", i), m.String()+" is no group address", ""))
 		}
 	}
+	return faults
 }
 
 // resolveLearning takes settings with their defaults filled in.
@@ -290,17 +372,16 @@ type network struct {
 
 // subnetOverlaps reports networks of one router that share addresses, and
 // those of one segment that has no router. A segment carved never overlaps.
-func (c *compiler) subnetOverlaps(names []string) {
+func (c *compiler) subnetOverlaps() {
 	groups := map[string][]network{}
-	for _, name := range names {
-		s := c.segments[name]
+	for _, s := range c.segmentOrder {
 		group := "router " + s.spec.Router
 		if s.spec.Router == api.RouterNone {
-			group = "segment " + name
+			group = "segment " + s.name
 		}
 		for i, subnet := range s.spec.Subnets {
 			groups[group] = append(groups[group], network{
-				subnet.CIDR, s.object, fmt.Sprintf("spec.subnets[%d].cidr", i), "segment " + name,
+				subnet.CIDR, s.object, fmt.Sprintf("spec.subnets[%d].cidr", i), "segment " + s.name,
 			})
 		}
 	}
@@ -349,15 +430,4 @@ func (c *compiler) overlaps(nets []network) {
 		c.fault(b.object, b.path, fmt.Sprintf("%s overlaps %s of %s", b.prefix, a.prefix, a.what),
 			"the other is in "+a.object.where())
 	}
-}
-
-// podSegment returns the name of a pod's segment and the path that names it,
-// "" if that is the Namespace.
-func (c *compiler) podSegment(o *Object, p *corev1.Pod) (name, asked string) {
-	named := p.Annotations[api.SegmentAnnotation]
-	if named == "" {
-		return c.namespaceSegment(o.Namespace), ""
-	}
-	c.namespace(o.Namespace)
-	return named, annotationPath
 }

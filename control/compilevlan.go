@@ -9,19 +9,40 @@ import (
 	"github.com/sluice-net/sluice/api"
 )
 
+// attached is what attach found, and when.
+type attached struct {
+	run   uint64       // the compilation that last changed a segment; 0: not known, or with faults
+	named *segmentPlan // that it was given
+	own   *segmentPlan
+	list  []Attachment // in models: not written to again
+}
+
+// attach resolves a port's VLANs. The port's own segment is given if
+// spec.segment is, else nil; it is returned as the VLANs have it.
+func (c *compiler) attach(p *portPlan, v *api.PortVLAN, own *segmentPlan) *segmentPlan {
+	if p.attached.run != 0 && p.attached.run == c.segmentsRun && p.attached.named == own {
+		return p.attached.own
+	}
+	found := attached{named: own}
+	if c.good(func() { found.own, found.list = c.resolveVLANs(p, v, own) }) {
+		found.run = c.segmentsRun
+	}
+	p.stale = p.stale || found.own != p.attached.own || !slices.Equal(found.list, p.attached.list)
+	p.attached = found
+	return found.own
+}
+
 // attacher collects the attachments of one port.
 type attacher struct {
 	c     *compiler
 	p     *portPlan
 	list  []Attachment
-	tags  map[[2]uint16]string // who has the tags, for the fault
-	owner map[int]string       // path by which a segment is attached
+	tags  map[[2]uint16]string    // who has the tags, for the fault
+	owner map[*segmentPlan]string // path by which a segment is attached
 }
 
-// attach resolves a port's VLANs. The port's own segment is given if
-// spec.segment is, else -1; it is returned as the VLANs have it.
-func (c *compiler) attach(p *portPlan, v *api.PortVLAN, own int) (int, []Attachment) {
-	a := &attacher{c: c, p: p, tags: map[[2]uint16]string{}, owner: map[int]string{}}
+func (c *compiler) resolveVLANs(p *portPlan, v *api.PortVLAN, own *segmentPlan) (*segmentPlan, []Attachment) {
+	a := &attacher{c: c, p: p, tags: map[[2]uint16]string{}, owner: map[*segmentPlan]string{}}
 	for _, f := range []struct {
 		name  string
 		given bool
@@ -43,9 +64,9 @@ func (c *compiler) attach(p *portPlan, v *api.PortVLAN, own int) (int, []Attachm
 	case api.VLANAccess:
 		own = a.single(own, v.Access, "spec.vlan.access", 0, 0)
 	case api.VLANTrunk:
-		if own >= 0 || v.Native != 0 {
+		if own != nil || v.Native != 0 {
 			path := "spec.vlan.native"
-			if own >= 0 {
+			if own != nil {
 				path = "spec.segment"
 			}
 			own = a.single(own, v.Native, path, 0, 0)
@@ -61,51 +82,48 @@ func (c *compiler) attach(p *portPlan, v *api.PortVLAN, own int) (int, []Attachm
 }
 
 // single attaches the one segment that spec.segment names (own) or that has
-// the VLAN, and returns its index, -1 if there is a fault.
-func (a *attacher) single(own, vlan int, path string, outer, inner uint16) int {
+// the VLAN, and returns it, nil if there is a fault.
+func (a *attacher) single(own *segmentPlan, vlan int, path string, outer, inner uint16) *segmentPlan {
 	switch {
-	case own < 0 && vlan == 0:
+	case own == nil && vlan == 0:
 		a.c.fault(a.p.object, "spec.vlan", "which segment the frames belong to is not said", "give "+path+" or spec.segment")
-		return -1
-	case own < 0:
+		return nil
+	case own == nil:
 		own = a.byVLAN(vlan, path)
-	default:
-		s := a.c.m.Segments[own]
-		if vlan != 0 && s.VLAN != 0 && int(s.VLAN) != vlan {
-			a.c.fault(a.p.object, path, fmt.Sprintf("segment %s has VLAN %d, not %d", s.Name, s.VLAN, vlan), "leave one of them out")
-			return -1
-		}
+	case vlan != 0 && own.spec.VLAN != 0 && own.spec.VLAN != vlan:
+		a.c.fault(a.p.object, path, fmt.Sprintf("segment %s has VLAN %d, not %d", own.name, own.spec.VLAN, vlan), "leave one of them out")
+		return nil
 	}
-	if own >= 0 {
+	if own != nil {
 		a.add(outer, inner, own, path)
 	}
 	return own
 }
 
 // byVLAN finds the segment of a VLAN.
-func (a *attacher) byVLAN(vlan int, path string) int {
+func (a *attacher) byVLAN(vlan int, path string) *segmentPlan {
 	switch names := a.c.byVLAN[vlan]; len(names) {
 	case 1:
-		return a.c.segments[names[0]].index
+		return a.c.segments[names[0]]
 	case 0:
 		a.c.fault(a.p.object, path, fmt.Sprintf("no Segment has VLAN %d", vlan), "name the segment, or give it that vlan")
 	default:
 		a.c.fault(a.p.object, path, fmt.Sprintf("VLAN %d stands for the segments %s", vlan, strings.Join(names, ", ")), "name one of them")
 	}
-	return -1
+	return nil
 }
 
-func (a *attacher) trunks(v *api.PortVLAN, native int) {
+func (a *attacher) trunks(v *api.PortVLAN, native *segmentPlan) {
 	if len(v.Trunks) == 0 {
 		for vlan := range sortedVLANs(a.c.byVLAN) {
 			// A segment whose frames are untagged has no tag as well.
-			if s := a.byVLAN(vlan, "spec.vlan.mode"); s >= 0 && s != native {
+			if s := a.byVLAN(vlan, "spec.vlan.mode"); s != nil && s != native {
 				a.add(uint16(vlan), 0, s, "spec.vlan.mode")
 			}
 		}
 		return
 	}
-	a.each(v.Trunks, func(vlan, segment int, path string) bool {
+	a.each(v.Trunks, func(vlan int, segment *segmentPlan, path string) bool {
 		if vlan == v.Native && segment == native {
 			// Its tagged frames are taken as well as the untagged ones.
 			delete(a.owner, segment)
@@ -125,7 +143,7 @@ func sortedVLANs(byVLAN map[int][]string) func(yield func(int) bool) {
 	}
 }
 
-func (a *attacher) qinq(v *api.PortVLAN, own int) int {
+func (a *attacher) qinq(v *api.PortVLAN, own *segmentPlan) *segmentPlan {
 	switch {
 	case v.Outer == 0:
 		a.c.fault(a.p.object, "spec.vlan", "mode qinq needs outer", "")
@@ -133,19 +151,19 @@ func (a *attacher) qinq(v *api.PortVLAN, own int) int {
 		a.c.fault(a.p.object, "spec.vlan", "mode qinq needs either inner or trunks", "")
 	case v.Inner != 0:
 		return a.single(own, v.Inner, "spec.vlan.inner", uint16(v.Outer), uint16(v.Inner))
-	case own >= 0:
+	case own != nil:
 		a.c.fault(a.p.object, "spec.segment", "a qinq port with trunks has no segment of its own", "leave it out")
 	default:
-		a.each(v.Trunks, func(vlan, segment int, path string) bool {
+		a.each(v.Trunks, func(vlan int, segment *segmentPlan, path string) bool {
 			return a.add(uint16(v.Outer), uint16(vlan), segment, path)
 		})
 	}
-	return -1
+	return nil
 }
 
 // each visits the VLANs of a list with their segments. A range ends at the
 // first VLAN that visit refuses: one fault stands for the rest.
-func (a *attacher) each(trunks []api.TrunkVLAN, visit func(vlan, segment int, path string) bool) {
+func (a *attacher) each(trunks []api.TrunkVLAN, visit func(vlan int, segment *segmentPlan, path string) bool) {
 	for i, t := range trunks {
 		path := fmt.Sprintf("spec.vlan.trunks[%d]", i)
 		if t.EndVLAN != 0 {
@@ -161,24 +179,21 @@ func (a *attacher) each(trunks []api.TrunkVLAN, visit func(vlan, segment int, pa
 				if len(a.c.byVLAN[vlan]) == 0 {
 					continue // not carried
 				}
-				if s := a.byVLAN(vlan, path); s < 0 || !visit(vlan, s, path) {
+				if s := a.byVLAN(vlan, path); s == nil || !visit(vlan, s, path) {
 					break
 				}
 			}
 			continue
 		}
-		s := -1
+		var s *segmentPlan
 		if t.Segment == "" {
 			s = a.byVLAN(t.VLAN, path+".vlan")
-		} else if plan := a.c.segments[t.Segment]; plan != nil {
-			s = plan.index
-		} else {
-			a.c.fault(a.p.object, path+".segment", "there is no Segment "+cleanKey(t.Segment), didYouMean(t.Segment, sortedKeys(a.c.segments)))
+		} else if s = a.c.existing(t.Segment); s == nil {
+			a.c.fault(a.p.object, path+".segment", "there is no Segment "+cleanKey(t.Segment), didYouMean(t.Segment, a.c.segmentNames()))
 		}
-		if s < 0 {
-			continue
+		if s != nil {
+			visit(t.VLAN, s, path)
 		}
-		visit(t.VLAN, s, path)
 	}
 }
 
@@ -197,15 +212,15 @@ func (a *attacher) claim(tags [2]uint16, path string) bool {
 }
 
 // add attaches a segment, each once: a frame must leave with certain tags.
-func (a *attacher) add(outer, inner uint16, segment int, path string) bool {
+func (a *attacher) add(outer, inner uint16, segment *segmentPlan, path string) bool {
 	if !a.claim([2]uint16{outer, inner}, path) {
 		return false
 	}
 	if other, found := a.owner[segment]; found {
-		a.c.fault(a.p.object, path, "segment "+a.c.m.Segments[segment].Name+" is on the port twice", "also by "+other)
+		a.c.fault(a.p.object, path, "segment "+segment.name+" is on the port twice", "also by "+other)
 		return false
 	}
 	a.owner[segment] = path
-	a.list = append(a.list, Attachment{Outer: outer, Inner: inner, Segment: segment})
+	a.list = append(a.list, Attachment{Outer: outer, Inner: inner, Segment: segment.index})
 	return true
 }

@@ -23,8 +23,8 @@ type Model struct {
 
 	Node       Node        `json:"node"`
 	Namespaces []Namespace `json:"namespaces"` // sorted by name
-	Segments   []Segment   `json:"segments"`   // sorted by name
-	Ports      []*Port     `json:"ports"`      // sorted by name
+	Segments   []Segment   `json:"segments"`   // sorted by zone: those there are keep their places when one is added
+	Ports      []*Port     `json:"ports"`      // sorted by name; see Port
 	Routers    []Router    `json:"routers"`    // sorted by name; "default" is always there
 	Pools      []Pool      `json:"pools"`      // of usage vips and snat, sorted by name
 	Blocks     []Block     `json:"blocks"`     // IPPools of usage segments, sorted by name
@@ -124,7 +124,10 @@ type Security struct {
 	NonIPTrafficBlock bool      `json:"nonIPTrafficBlock"`
 }
 
-// Port is an attachment.
+// Port is an attachment. A Compiler's models share it by pointer: if a port of a model
+// is that of the model before, nothing in it has changed, and its indices stand for
+// segments and uplinks of the same names and zones. What the model says of these
+// may have changed.
 type Port struct {
 	Number    uint16            `json:"number"` // 1..65535, of no other port; kept by Allocations
 	Name      string            `json:"name"`   // NAMESPACE/NAME, or NAME without a namespace

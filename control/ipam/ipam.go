@@ -154,6 +154,32 @@ func (s *Set) Remove(r Range) {
 	s.runs = slices.Replace(s.runs, i, j, rest...)
 }
 
+// removeEach takes sorted addresses out of the set.
+func (s *Set) removeEach(sorted []netip.Addr) {
+	var rest []Range
+	for _, r := range s.runs {
+		i, _ := slices.BinarySearchFunc(sorted, r.First, netip.Addr.Compare)
+		for sorted = sorted[i:]; len(sorted) > 0 && !r.Last.Less(sorted[0]); sorted = sorted[1:] {
+			a := sorted[0]
+			if a.Less(r.First) {
+				continue // it was there twice
+			}
+			if r.First.Less(a) {
+				rest = append(rest, Range{r.First, a.Prev()})
+			}
+			if a == r.Last {
+				r = Range{}
+				break
+			}
+			r.First = a.Next()
+		}
+		if r.valid() {
+			rest = append(rest, r)
+		}
+	}
+	s.runs = rest
+}
+
 func (r Range) valid() bool {
 	return r.First.IsValid() && r.First.BitLen() == r.Last.BitLen() && !r.Last.Less(r.First)
 }
@@ -285,3 +311,32 @@ func (p *Pool) Free() uint64 { return p.free.Size() }
 
 // Size counts all addresses, at most 1<<64 - 1.
 func (p *Pool) Size() uint64 { return p.all.Size() }
+
+// IsFree reports whether an address is the pool's and free.
+func (p *Pool) IsFree(a netip.Addr) bool { return p.free.Contains(a) }
+
+// AnyBut takes the lowest free address of bitLen bits that is not in held, which is
+// sorted. The error is ErrExhausted.
+func (p *Pool) AnyBut(held []netip.Addr, bitLen int) (netip.Addr, error) {
+	for _, r := range p.free.runs {
+		if r.First.BitLen() != bitLen {
+			continue
+		}
+		i, _ := slices.BinarySearchFunc(held, r.First, netip.Addr.Compare)
+		for a := r.First; a.IsValid() && !r.Last.Less(a); a = a.Next() {
+			for i < len(held) && held[i].Less(a) {
+				i++
+			}
+			if i == len(held) || held[i] != a {
+				p.free.Remove(Range{a, a})
+				return a, nil
+			}
+		}
+	}
+	return netip.Addr{}, ErrExhausted
+}
+
+// WithholdEach takes what is free of sorted addresses, without asking whether they are
+// the pool's. It takes time in proportion to the addresses and runs, which for many
+// is much less than one by one.
+func (p *Pool) WithholdEach(sorted []netip.Addr) { p.free.removeEach(sorted) }

@@ -3,6 +3,7 @@ package ipam
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -84,9 +85,9 @@ func TestCarve(t *testing.T) {
 // model is a pool as a map: the addresses it has, and whether each is free.
 type model map[netip.Addr]bool
 
-func (m model) lowest() (low netip.Addr) {
+func (m model) lowest(fits func(netip.Addr) bool) (low netip.Addr) {
 	for a, free := range m {
-		if free && (!low.IsValid() || a.Less(low)) {
+		if free && fits(a) && (!low.IsValid() || a.Less(low)) {
 			low = a
 		}
 	}
@@ -144,8 +145,15 @@ func TestPoolAgainstModel(t *testing.T) {
 			}
 			return a
 		}
+		picks := func() (sorted []netip.Addr) {
+			for range random.IntN(30) {
+				sorted = append(sorted, pick())
+			}
+			slices.SortFunc(sorted, netip.Addr.Compare)
+			return sorted
+		}
 		for range 400 {
-			switch random.IntN(7) {
+			switch random.IntN(9) {
 			case 0, 1:
 				a := pick()
 				free, known := m[a]
@@ -166,7 +174,7 @@ func TestPoolAgainstModel(t *testing.T) {
 					m[a] = true
 				}
 			case 4:
-				want := m.lowest()
+				want := m.lowest(func(netip.Addr) bool { return true })
 				got, err := p.Any()
 				require.Equal(t, want, got)
 				if want.IsValid() {
@@ -194,6 +202,26 @@ func TestPoolAgainstModel(t *testing.T) {
 					if _, known := m[a]; known {
 						m[a] = true
 					}
+				}
+			case 7:
+				held := picks()
+				bitLen := []int{32, 128}[random.IntN(2)]
+				want := m.lowest(func(a netip.Addr) bool { return a.BitLen() == bitLen && !slices.Contains(held, a) })
+				got, err := p.AnyBut(held, bitLen)
+				require.Equal(t, want, got)
+				if want.IsValid() {
+					m[want] = false
+				} else {
+					require.ErrorIs(t, err, ErrExhausted)
+				}
+			case 8:
+				held := picks()
+				p.WithholdEach(held)
+				for _, a := range held {
+					if _, known := m[a]; known {
+						m[a] = false
+					}
+					require.False(t, p.IsFree(a))
 				}
 			}
 			n := uint64(0)

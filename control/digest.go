@@ -1,0 +1,49 @@
+package control
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// digest sums up a model in 16 hexadecimal digits: the hash of its parts' hashes,
+// so that it costs what has changed. JSON is canonical here: fields come in the
+// order of the structs and maps sorted by key.
+func (c *compiler) digest() string {
+	var b []byte
+	section := func(n int) { b = binary.LittleEndian.AppendUint64(b, uint64(n)) }
+	add := func(hash uint64) { b = binary.LittleEndian.AppendUint64(b, hash) }
+	add(hashOf(&c.m.Node))
+	if c.namespacesHash == 0 {
+		c.namespacesHash = hashOf(c.m.Namespaces)
+	}
+	add(c.namespacesHash)
+	section(len(c.slots))
+	for _, s := range c.slots {
+		if s.resolved.hash == 0 {
+			s.resolved.hash = hashOf(&s.resolved.Segment)
+		}
+		add(s.resolved.hash)
+	}
+	section(len(c.order))
+	for _, p := range c.order {
+		if p.made.hash == 0 {
+			p.made.hash = hashOf(p.made.port)
+		}
+		add(p.made.hash)
+	}
+	add(hashOf(c.m.Routers))
+	add(hashOf(c.m.Pools))
+	add(hashOf(c.m.Blocks))
+	return fmt.Sprintf("%016x", xxhash.Sum64(b))
+}
+
+func hashOf(part any) uint64 {
+	data, err := json.Marshal(part)
+	if err != nil {
+		panic("control: a model is plain data: " + err.Error())
+	}
+	return xxhash.Sum64(data)
+}
