@@ -144,7 +144,7 @@ func (d *decoder) root(doc *document, n *yaml.Node, size int) {
 func (d *decoder) object(doc *document, n *yaml.Node, budget int) {
 	w := &walker{
 		doc: doc, file: d.file, fields: d.fields, budget: budget,
-		source: source{file: d.file}, following: map[*yaml.Node]bool{},
+		source: source{file: d.file}, path: newPath(), following: map[*yaml.Node]bool{},
 	}
 	defer func() { d.faults = append(d.faults, w.faults...) }()
 	if n.Kind == yaml.AliasNode {
@@ -246,6 +246,9 @@ func (o *Object) complete() {
 // clamp keeps faults within the file: YAML takes more characters for line
 // breaks than editors do.
 func (d *decoder) clamp(data []byte) {
+	if len(d.faults)+len(d.skipped) == 0 {
+		return
+	}
 	lines := bytes.Split(data, []byte("\n"))
 	within := func(line, column *int) {
 		*line = min(max(*line, 1), len(lines))

@@ -2,6 +2,8 @@ package control
 
 import (
 	"bytes"
+	"encoding/json"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,11 +29,19 @@ func seed(f *testing.F) {
 	}
 	f.Add([]byte(site))
 	f.Add([]byte(podYAML))
+	for _, file := range []string{"testdata/kubectl.yaml", "testdata/walkthrough.yaml", "schema/testdata/everything.yaml"} {
+		data, err := os.ReadFile(file)
+		require.NoError(f, err)
+		for doc := range strings.SplitSeq(string(data), "\n---\n") {
+			f.Add([]byte(doc))
+		}
+	}
 }
 
 // FuzzDecode: no input panics, objects and faults exclude each other, every
 // fault is a line with a place within the file, and the text is the same each
-// time.
+// time. An object that is printed as JSON and read again is the same. That accepted objects
+// are valid by their schemas is FuzzAccepted's, in control/schema.
 func FuzzDecode(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -54,6 +64,14 @@ func FuzzDecode(f *testing.F) {
 				_, line, column := o.Position("")
 				require.Positive(t, line)
 				require.Positive(t, column)
+				printed, err := json.Marshal(o.Value)
+				require.NoError(t, err)
+				again, faults := NewObject(o.Value)
+				require.NoError(t, faults.Err(), "%s", printed)
+				require.Equal(t, o.Key(), again.Key())
+				reprinted, err := json.Marshal(again.Value)
+				require.NoError(t, err)
+				require.Equal(t, string(printed), string(reprinted))
 			}
 		}
 	})

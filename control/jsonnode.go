@@ -10,8 +10,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxDepth bounds the nesting of a JSON document; YAML has its parser's limit.
-const maxDepth = 1000
+// maxDepth bounds the nesting of a document; no kind needs a tenth of it.
+const maxDepth = 200
 
 // jsonReader builds the tree that the YAML parser would build, from JSON.
 // YAML's parser is not used for JSON because it refuses tabs between tokens

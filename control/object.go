@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cespare/xxhash/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -103,14 +102,12 @@ type source struct {
 // mark is the place of one field. The path is kept as a hash: a collision
 // costs a fault its exact place and nothing else.
 type mark struct {
-	path         uint32
+	path         pathHash
 	line, column uint32
 }
 
-func hashPath(path string) uint32 { return uint32(xxhash.Sum64String(path)) }
-
-func (s *source) add(path string, line, column int) {
-	s.marks = append(s.marks, mark{hashPath(path), uint32(line), uint32(column)})
+func (s *source) add(path pathHash, line, column int) {
+	s.marks = append(s.marks, mark{path, uint32(line), uint32(column)})
 }
 
 // rename gives a field that is written under one path another, unless that is
@@ -134,7 +131,7 @@ func (s *source) sort() {
 // find returns the mark of path or of the nearest path around it.
 func (s *source) find(path string) mark {
 	for {
-		i, found := slices.BinarySearchFunc(s.marks, hashPath(path), func(m mark, h uint32) int {
+		i, found := slices.BinarySearchFunc(s.marks, hashPath(path), func(m mark, h pathHash) int {
 			return cmp.Compare(m.path, h)
 		})
 		if found {

@@ -39,9 +39,12 @@ var templateLine = regexp.MustCompile(`^\s*(?:- +)*(?:[\w./-]+:\s+)?\{\{`)
 
 // templateFault finds the first line of a template that was not rendered, nil if there is none.
 func (d *document) templateFault() *Fault {
+	if !strings.Contains(d.text, "{{") {
+		return nil
+	}
 	var first *Fault
 	more := 0
-	for i, line := range d.lines {
+	for i, line := range d.split() {
 		if !templateLine.MatchString(line) {
 			continue
 		}

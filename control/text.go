@@ -17,9 +17,12 @@ import (
 // document is one YAML document of a file, or a run of them that could not be
 // told apart by their "---" lines.
 type document struct {
-	line  int // lines of the file before it
-	lines []string
+	line  int      // lines of the file before it
+	text  string   // as it is in the file
+	lines []string // of text, with repairs; nil until something is wrong and they are asked for
 	edits []edit
+
+	secret, searched bool // of mayBeSecret
 }
 
 // edit is a repair made to a document's text so that the rest of it can be
@@ -35,22 +38,40 @@ type edit struct {
 // to the document after it.
 func splitDocuments(text string) []*document {
 	var docs []*document
-	d, empty := &document{}, true
-	for i, line := range strings.SplitAfter(text, "\n") {
-		line = strings.TrimPrefix(line, string(byteOrderMark)) // of a file that was appended
-		if rest, found := strings.CutPrefix(line, "---"); found && (rest == "" || strings.ContainsAny(rest[:1], " \t\r\n")) {
+	start, line, empty := 0, 0, true // of the document that is being read
+	i := 0
+	for at := 0; at < len(text); i++ {
+		end := at + strings.IndexByte(text[at:], '\n') + 1
+		if end == at {
+			end = len(text)
+		}
+		// A byte order mark is there where a file was appended to another.
+		content := strings.TrimPrefix(text[at:end], string(byteOrderMark))
+		if rest, found := strings.CutPrefix(content, "---"); found && (rest == "" || strings.ContainsAny(rest[:1], " \t\r\n")) {
 			if !empty {
-				docs = append(docs, d)
-				d = &document{line: i}
+				docs = append(docs, &document{line: line, text: text[start:at]})
+				start, line = end-len(content), i
 			}
 			empty = false
 		}
-		if t := strings.TrimSpace(line); t != "" && t[0] != '#' && t[0] != '%' {
-			empty = false
+		if empty {
+			t := strings.TrimSpace(content)
+			empty = t == "" || t[0] == '#' || t[0] == '%'
 		}
-		d.lines = append(d.lines, line)
+		at = end
 	}
-	return append(docs, d)
+	return append(docs, &document{line: line, text: text[start:]})
+}
+
+// split returns the document's lines, with their ends. Few documents need it.
+func (d *document) split() []string {
+	if d.lines == nil {
+		d.lines = strings.SplitAfter(d.text, "\n")
+		if n := len(d.lines); n > 1 && d.lines[n-1] == "" {
+			d.lines = d.lines[:n-1]
+		}
+	}
+	return d.lines
 }
 
 // parse returns the document's trees. If the text has syntax errors of a kind
@@ -104,7 +125,11 @@ type syntaxError struct {
 var yamlErrorLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
 
 func (d *document) try() (roots []*yaml.Node, failure *syntaxError) {
-	dec := yaml.NewDecoder(strings.NewReader(strings.Join(d.lines, "")))
+	text := d.text
+	if d.lines != nil {
+		text = strings.Join(d.lines, "")
+	}
+	dec := yaml.NewDecoder(strings.NewReader(text))
 	for {
 		var n yaml.Node
 		err := dec.Decode(&n)
@@ -124,7 +149,7 @@ func (d *document) try() (roots []*yaml.Node, failure *syntaxError) {
 }
 
 func (d *document) snapshot() document {
-	return document{lines: append([]string(nil), d.lines...), edits: d.edits[:len(d.edits):len(d.edits)]}
+	return document{lines: slices.Clone(d.split()), edits: d.edits[:len(d.edits):len(d.edits)]}
 }
 
 func (d *document) restore(from document) { d.lines, d.edits = from.lines, from.edits }
@@ -134,7 +159,7 @@ func (d *document) restore(from document) { d.lines, d.edits = from.lines, from.
 func (d *document) repairTabs() *Fault {
 	var first *Fault
 	more := 0
-	for i, line := range d.lines {
+	for i, line := range d.split() {
 		blank := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
 		tab := strings.IndexByte(blank, '\t')
 		if tab < 0 || strings.TrimSpace(line) == "" {
@@ -168,7 +193,7 @@ func (d *document) missingSpaceFault(line string, number, from int, anyKey bool)
 		return nil
 	}
 	value := clip(m[3])
-	if slices.ContainsFunc(d.lines, secretLine.MatchString) {
+	if d.mayBeSecret() {
 		value = "…" // its values are not for logs
 	}
 	return &Fault{
@@ -177,6 +202,14 @@ func (d *document) missingSpaceFault(line string, number, from int, anyKey bool)
 		Message: "a space is missing after the colon",
 		Hint:    "write " + strconv.Quote(m[2]+": "+value),
 	}
+}
+
+// mayBeSecret reports whether a Secret is in the document.
+func (d *document) mayBeSecret() bool {
+	if !d.searched {
+		d.secret, d.searched = slices.ContainsFunc(d.split(), secretLine.MatchString), true
+	}
+	return d.secret
 }
 
 // secretLine matches the line that makes a document a Secret.
@@ -199,7 +232,7 @@ func (d *document) repairColon(e *syntaxError) *Fault {
 	// only where the parser stumbles over a second colon.
 	stumbles := strings.Contains(e.message, "mapping values are not allowed")
 	for _, anyKey := range []bool{false, true} {
-		for i := min(e.line+1, len(d.lines)) - 1; i >= 0 && (!anyKey || stumbles); i-- {
+		for i := min(e.line+1, len(d.split())) - 1; i >= 0 && (!anyKey || stumbles); i-- {
 			fault := d.missingSpaceFault(d.lines[i], d.line+i+1, 0, anyKey)
 			if fault == nil {
 				continue
@@ -243,7 +276,7 @@ var syntaxHints = []struct{ message, hint string }{
 // names the line where the construct began. Up to some line the document's
 // beginning has another error or none; from there on it has this one.
 func (d *document) culprit(e *syntaxError) int {
-	n := sort.Search(len(d.lines)-1, func(n int) bool {
+	n := sort.Search(len(d.split())-1, func(n int) bool {
 		beginning := document{lines: d.lines[:n+1]}
 		_, failure := beginning.try()
 		return failure != nil && failure.message == e.message
@@ -260,7 +293,7 @@ func (d *document) syntaxFault(e *syntaxError) Fault {
 		}
 	}
 	line := d.culprit(e)
-	text := d.lines[line-1]
+	text := d.split()[line-1]
 	column := utf8.RuneCountInString(text[:len(text)-len(strings.TrimLeft(text, " \t"))]) + 1
 	if strings.TrimSpace(text) == "" {
 		column = 1
@@ -276,6 +309,10 @@ func encodingFault(data []byte) *Fault {
 		return f
 	}
 	for i := 0; i < len(data); {
+		if b := data[i]; b >= 0x20 && b < 0x7f || b == '\n' {
+			i++
+			continue
+		}
 		r, size := utf8.DecodeRune(data[i:])
 		bad := ""
 		switch {

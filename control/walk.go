@@ -25,7 +25,7 @@ type walker struct {
 	faulty  []string // paths of the faults
 	skipped []Skipped
 	source  source
-	path    string
+	path    path
 	// fields caches shape.FieldsOf.
 	fields map[reflect.Type][]shape.Field
 	// secret is set for a Secret: its values are not for logs.
@@ -51,11 +51,12 @@ func (w *walker) fault(n *yaml.Node, message, hint string) {
 	}
 	f := Fault{File: w.file, Object: w.object, Message: message, Hint: hint}
 	f.Line, f.Column = w.place(n)
-	if w.path != "" {
-		f.Message = w.path + ": " + message
+	at := w.path.String()
+	if at != "" {
+		f.Message = at + ": " + message
 	}
 	w.faults = append(w.faults, f)
-	w.faulty = append(w.faulty, w.path)
+	w.faulty = append(w.faulty, at)
 }
 
 // unrelated leaves out faults about fields which have one already, or are in or around such:
@@ -78,17 +79,6 @@ func within(path, around string) bool {
 	return found && rest != "" && (rest[0] == '.' || rest[0] == '[')
 }
 
-// under runs visit with the path extended by a field name or "[…]".
-func (w *walker) under(step string, visit func()) {
-	before := w.path
-	if before != "" && step[0] != '[' {
-		step = "." + step
-	}
-	w.path = before + step
-	visit()
-	w.path = before
-}
-
 // value checks n, which must become a t, and returns it as JSON; nil where it
 // is null or at fault.
 func (w *walker) value(n *yaml.Node, f shape.Field) any {
@@ -107,8 +97,12 @@ func (w *walker) value(n *yaml.Node, f shape.Field) any {
 		}
 		return nil
 	}
+	if w.path.depth() > maxDepth {
+		w.fault(n, fmt.Sprintf("nested more than %d deep", maxDepth), "")
+		return nil
+	}
 	line, column := w.place(n)
-	w.source.add(w.path, line, column)
+	w.source.add(w.path.hash, line, column)
 
 	form, t := shape.FormOf(f.Type)
 	f.Type = t
@@ -166,7 +160,7 @@ func (w *walker) entries(n *yaml.Node) []entry {
 		}
 		if earlier, found := first[k.Value]; found {
 			line, column := w.place(earlier)
-			if w.doc != nil && w.path == "" && (k.Value == "apiVersion" || k.Value == "kind") {
+			if w.doc != nil && w.path.depth() == 0 && (k.Value == "apiVersion" || k.Value == "kind") {
 				w.fault(k, "a second object begins here", `write a line "---" before it`)
 				break // all keys are there twice from here
 			}
@@ -225,22 +219,22 @@ func (w *walker) structure(n *yaml.Node, t reflect.Type) any {
 		name := e.key.Value
 		given[name] = true
 		f, known := fieldNamed(fields, name)
-		w.under(cleanKey(name), func() {
-			switch {
-			case known:
-				if v := w.value(e.value, f); v != nil {
-					value[name] = v
-				}
-			case w.path == "status", w.path == "status."+name && slices.Contains(statusFields(), name):
-				// What Sluice prints can be given back: it knows the status better.
-			default:
-				hint := otherIngress(t, name)
-				if hint == "" {
-					hint = didYouMean(name, fieldNamesOf(fields))
-				}
-				w.fault(e.key, "unknown field", hint)
+		before := w.path.enterField(name)
+		switch {
+		case known:
+			if v := w.value(e.value, f); v != nil {
+				value[name] = v
 			}
-		})
+		case w.path.isStatus() && (w.path.depth() == 1 || slices.Contains(statusFields(), name)):
+			// What Sluice prints can be given back: it knows the status better.
+		default:
+			hint := otherIngress(t, name)
+			if hint == "" {
+				hint = didYouMean(name, fieldNamesOf(fields))
+			}
+			w.fault(e.key, "unknown field", hint)
+		}
+		w.path.leave(before)
 	}
 	for _, f := range fields {
 		if f.Required && !given[f.Name] {
@@ -294,13 +288,13 @@ func (w *walker) isMapping(n *yaml.Node) bool {
 	if w.doc != nil && n.Kind == yaml.ScalarNode && n.Style == 0 {
 		before := len(w.faults)
 		from := 0
-		if text := w.doc.lines[min(n.Line, len(w.doc.lines))-1]; n.Column > 1 {
+		if text := w.doc.split()[min(n.Line, len(w.doc.split()))-1]; n.Column > 1 {
 			from = byteOffset(text, n.Column-1)
 		}
-		for i := n.Line; i <= len(w.doc.lines); i++ {
-			text := w.doc.lines[i-1]
+		for i := n.Line; i <= min(len(w.doc.split()), n.Line+maxRepairs); i++ {
+			text := w.doc.split()[i-1]
 			// Elements of a list may be strings with a colon by right.
-			f := w.doc.missingSpaceFault(text, w.doc.line+i, from, !strings.HasSuffix(w.path, "]"))
+			f := w.doc.missingSpaceFault(text, w.doc.line+i, from, !w.path.inList())
 			if f == nil || i > n.Line && !strings.Contains(n.Value, strings.TrimSpace(text)) {
 				break
 			}
@@ -335,13 +329,13 @@ func (w *walker) mapping(n *yaml.Node, f shape.Field) any {
 	value := map[string]any{}
 	element := f.Value()
 	for _, e := range w.entries(n) {
-		w.under("["+cleanKey(e.key.Value)+"]", func() {
-			v := w.value(e.value, element)
-			if v == nil && element.Type.Kind() == reflect.String {
-				v = "" // as Kubernetes reads "label:" without a value
-			}
-			value[e.key.Value] = v
-		})
+		before := w.path.enterKey(e.key.Value)
+		v := w.value(e.value, element)
+		if v == nil && element.Type.Kind() == reflect.String {
+			v = "" // as Kubernetes reads "label:" without a value
+		}
+		value[e.key.Value] = v
+		w.path.leave(before)
 	}
 	return value
 }
@@ -365,11 +359,11 @@ func (w *walker) list(n *yaml.Node, f shape.Field) any {
 	value := make([]any, 0, len(n.Content))
 	element := f.Element()
 	for i, child := range n.Content {
-		w.under("["+strconv.Itoa(i)+"]", func() {
-			if v := w.value(child, element); v != nil {
-				value = append(value, v)
-			}
-		})
+		before := w.path.enterIndex(i)
+		if v := w.value(child, element); v != nil {
+			value = append(value, v)
+		}
+		w.path.leave(before)
 	}
 	return value
 }
@@ -392,7 +386,7 @@ func (w *walker) free(n *yaml.Node) any {
 // describe is the function of that name, but says nothing of what a Secret holds.
 func (w *walker) describe(n *yaml.Node) string {
 	text := describe(n)
-	if n.Kind != yaml.ScalarNode || !w.secret || !strings.HasPrefix(w.path, "data") && !strings.HasPrefix(w.path, "stringData") {
+	if n.Kind != yaml.ScalarNode || !w.secret || !w.path.isIn("data", "stringData") {
 		return text
 	}
 	for _, what := range []string{"the number", "the boolean", "the string"} {
