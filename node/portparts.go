@@ -24,8 +24,8 @@ type portParts struct {
 	dhcp   *dhcp.Port // nil: an uplink
 }
 
-// portLimits are a port's limits on frames without a single receiver. What was used up of them stays used
-// up while the rates are the same.
+// portLimits are a port's limits on frames without a single receiver. What was used up of one stays used
+// up while its rate is the same.
 type portLimits struct {
 	number    uint16
 	rates     api.RateLimits
@@ -60,7 +60,7 @@ func newPortParts(m *control.Model, p *openPort, zones *zoneTable) *portParts {
 	x := &portParts{of: p, zones: zones, limits: before.limits}
 	config := p.config
 	if l := x.limits; l == nil || l.number != config.Number || l.rates != config.RateLimits {
-		x.limits = newPortLimits(config)
+		x.limits = newPortLimits(config, l)
 	}
 	x.engine = &dataplane.PortConfig{
 		Number: config.Number, Name: config.Name, Port: p.device, Caps: p.caps, Queues: max(p.caps.Queues, 1),
@@ -78,20 +78,29 @@ func newPortParts(m *control.Model, p *openPort, zones *zoneTable) *portParts {
 	return x
 }
 
-// newPortLimits makes limits that allow bursts of a tenth of a second.
-func newPortLimits(p *control.Port) *portLimits {
-	r := &p.RateLimits
+// newPortLimits makes a port's limits, of which those stay that are as before; that may be nil.
+func newPortLimits(p *control.Port, before *portLimits) *portLimits {
+	if before == nil || before.number != p.Number {
+		before = &portLimits{}
+	}
+	was, is, old := &before.rates, &p.RateLimits, &before.storm
 	return &portLimits{
-		number: p.Number, rates: *r, rxUnknown: limiter(r.RxUnknownUnicast), storm: dataplane.StormLimits{
-			RxBroadcast: limiter(r.RxBroadcast), RxMulticast: limiter(r.RxMulticast),
-			TxBroadcast: limiter(r.TxBroadcast), TxMulticast: limiter(r.TxMulticast),
+		number: p.Number, rates: *is, rxUnknown: limiter(is.RxUnknownUnicast, was.RxUnknownUnicast, before.rxUnknown),
+		storm: dataplane.StormLimits{
+			RxBroadcast: limiter(is.RxBroadcast, was.RxBroadcast, old.RxBroadcast),
+			RxMulticast: limiter(is.RxMulticast, was.RxMulticast, old.RxMulticast),
+			TxBroadcast: limiter(is.TxBroadcast, was.TxBroadcast, old.TxBroadcast),
+			TxMulticast: limiter(is.TxMulticast, was.TxMulticast, old.TxMulticast),
 		},
 	}
 }
 
-// limiter returns nil for no limit.
-func limiter(rate int) *dataplane.Limiter {
-	if rate == 0 {
+// limiter allows bursts of a tenth of a second; it is the old one if the rate is the same. nil is no limit.
+func limiter(rate, was int, old *dataplane.Limiter) *dataplane.Limiter {
+	switch {
+	case rate == was:
+		return old
+	case rate == 0:
 		return nil
 	}
 	return dataplane.NewLimiter(uint32(rate), uint32(rate/10))
