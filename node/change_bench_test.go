@@ -21,7 +21,8 @@ func BenchmarkChangeOf5kPods(b *testing.B) {
 	}
 	objects, faults := control.Decode("pods.yaml", []byte(s.String()), control.Options{})
 	require.Empty(b, faults)
-	m, faults := control.Compile(control.Input{Objects: objects, Revision: 1})
+	compiler := control.NewCompiler()
+	m, faults := compiler.Compile(control.Input{Objects: objects, Revision: 1})
 	require.Empty(b, faults)
 	devices := &memDevices{byName: map[string]*mem.Port{}}
 	n, err := node.New(node.Options{Workers: 1, Open: devices.open, Buffers: 4096, Supers: 4}, m)
@@ -33,7 +34,7 @@ func BenchmarkChangeOf5kPods(b *testing.B) {
 		extra, faults := control.Decode("x.yaml", []byte(fmt.Sprintf("apiVersion: v1\nkind: Pod\nmetadata: {name: x%d, namespace: ns3}\nspec: {containers: [{name: c, image: i}]}\n", i%2)), control.Options{})
 		require.Empty(b, faults)
 		t0 := time.Now()
-		m2, faults := control.Compile(control.Input{Objects: append(objects[:len(objects):len(objects)], extra...), Revision: uint64(i + 2), Previous: &m.Allocations})
+		m2, faults := compiler.Compile(control.Input{Objects: append(objects[:len(objects):len(objects)], extra...), Revision: uint64(i + 2), Previous: &m.Allocations})
 		require.Empty(b, faults)
 		t1 := time.Now()
 		require.NoError(b, n.Apply(m2))

@@ -125,7 +125,7 @@ func (d *Daemon) attempt(batch []asked) ([]answer, error) {
 // compile resolves a set with what was chosen before, and asks the node whether it could
 // put that in force.
 func (d *Daemon) compile(set *desired.Set) (*control.Model, error) {
-	m, faults := control.Compile(control.Input{
+	m, faults := d.compiler.Compile(control.Input{
 		Objects: set.Objects(), Revision: set.Revision(), Previous: d.db.Allocations(), Now: time.Now().UnixNano(),
 	})
 	if err := faults.Err(); err != nil {

@@ -55,8 +55,9 @@ type Daemon struct {
 	ending chan struct{} // closed when it takes no more
 
 	// Run's goroutine only.
-	model   *control.Model // in force
-	waiting string         // settings that were told to wait for the next start
+	compiler *control.Compiler
+	model    *control.Model // in force
+	waiting  string         // settings that were told to wait for the next start
 
 	mu     sync.Mutex
 	status Status
@@ -81,7 +82,7 @@ func newDaemon(c Config) (*Daemon, error) {
 	c = c.withDefaults()
 	d := &Daemon{
 		config: c, log: component(c.Log, "daemon"), changeLog: component(c.Log, "config"), deviceLog: component(c.Log, "devices"), started: time.Now(),
-		asks: make(chan asked), ending: make(chan struct{}),
+		compiler: control.NewCompiler(), asks: make(chan asked), ending: make(chan struct{}),
 	}
 	d.phases = newPhases(d.log, d.started)
 	return d, nil
