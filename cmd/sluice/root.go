@@ -106,7 +106,7 @@ mirrors frames between ports, in user space, in one binary.`,
 	}
 	root.SetHelpTemplate(root.HelpTemplate() + "\n" + exitHelp + "\n")
 	root.AddCommand(newRun(), newTakeover(), newReplay(), newBench(), newVersion())
-	root.AddCommand(newDoctor(), newLog())
+	root.AddCommand(newDoctor(), newLog(), newSupportBundle(), newGen())
 	root.AddCommand(newLab())
 	root.AddCommand(newGet(), newTop())
 	root.AddCommand(newApply(), newDelete(), newDiff(), newRollback(), newHistory())
