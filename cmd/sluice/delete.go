@@ -112,8 +112,34 @@ func (o *deleteOptions) run(cmd *cobra.Command, args []string) error {
 				return nil, err
 			}
 		}
-		return c.Delete(ctx, refs, o.flags.ChangeOptions)
+		result, err := c.Delete(ctx, refs, o.flags.ChangeOptions)
+		return result, elsewhere(ctx, c, chosen, err)
 	})
+}
+
+// elsewhere adds to the error that an object is not there the namespaces that have one of its
+// name: get shows these without -n, and delete does not guess.
+func elsewhere(ctx context.Context, c *client.Client, chosen []selection, err error) error {
+	if !errors.Is(err, api.ErrNotFound) {
+		return err
+	}
+	for _, s := range chosen {
+		for _, ref := range s.names {
+			if ref.Namespace != "" || !s.kind.Namespaced() {
+				continue
+			}
+			list, listErr := c.Objects(ctx, api.ObjectFilter{Kinds: []string{ref.Kind}, Names: []string{ref.Name}})
+			if listErr != nil {
+				continue // what matters is said
+			}
+			for _, raw := range list.Items {
+				if object, readErr := readObject(raw); readErr == nil && object.Meta.Namespace != withDefault(s.kind, ref).Namespace {
+					err = fmt.Errorf("%w; there is %s", err, refName(object.ref()))
+				}
+			}
+		}
+	}
+	return err
 }
 
 func (o *deleteOptions) change(cmd *cobra.Command, change func(context.Context, *client.Client) (*api.ChangeResult, error)) error {
@@ -122,6 +148,7 @@ func (o *deleteOptions) change(cmd *cobra.Command, change func(context.Context, 
 		if err != nil {
 			return err
 		}
+		result.Changes = slices.DeleteFunc(result.Changes, func(c api.ObjectChange) bool { return c.Action == api.ActionUnchanged })
 		if len(result.Changes) == 0 {
 			fmt.Fprintln(cmd.ErrOrStderr(), "no objects to delete")
 		}

@@ -217,7 +217,10 @@ func newTarget(word string, names []string, namespace string) (*target, error) {
 	}
 	switch {
 	case t.view == nil && t.kind == nil && !t.all:
-		return nil, api.NotFound("kind", word, kindNames(true))
+		if known := kindNames(true); len(api.Near(word, known)) > 0 {
+			return nil, api.NotFound("kind", word, known)
+		}
+		return nil, fmt.Errorf("there is no kind %s (%s)", word, control.KindHint(word))
 	case t.all && len(names) > 0:
 		return nil, errors.New("all and names: of which kind are they?")
 	case t.view != nil && t.view.NameOf == "" && len(names) > 0:

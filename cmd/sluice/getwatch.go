@@ -217,6 +217,9 @@ func (w *objectWatch) hear(ctx context.Context, e *api.Event) error {
 	}
 	i := w.table.item(object)
 	if e.Type == api.EventDeleted {
+		if was, there := w.known[i.key]; there {
+			i.cells = was.cells // with what the node made of it
+		}
 		delete(w.known, i.key)
 		return w.tape.print(e.Type, w.deleted(i))
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 
 	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/control"
 )
 
 // composition is what several changes of an object, one after the other, are in all. It is
@@ -122,7 +123,8 @@ func (c *composition) change() api.ObjectChange {
 			after.WriteString(l.text + "\n")
 		}
 	}
-	beforeName, afterName := "before/"+refName(c.ref), "after/"+refName(c.ref)
+	key := control.Key{Kind: c.ref.Kind, Namespace: c.ref.Namespace, Name: c.ref.Name}
+	beforeName, afterName := "before/"+key.String(), "after/"+key.String() // as in the diffs of the daemon
 	switch {
 	case !c.before:
 		beforeName, change.Action = "/dev/null", api.ActionCreated

@@ -54,7 +54,7 @@ func TestCompositionIsTheDiffOfTheEnds(t *testing.T) {
 		case len(first) == 0 && len(text) == 0:
 		case len(first) == 0:
 			require.Equal(t, api.ActionCreated, got.Action)
-			require.True(t, strings.HasPrefix(got.Diff, "--- /dev/null\n+++ after/segment.sluice.dev/web\n"), got.Diff)
+			require.True(t, strings.HasPrefix(got.Diff, "--- /dev/null\n+++ after/Segment web\n"), got.Diff)
 		case len(text) == 0:
 			require.Equal(t, api.ActionDeleted, got.Action)
 		case slices.Equal(first, text):

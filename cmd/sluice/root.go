@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
-
 	"github.com/sluice-net/sluice/node/bench"
 	"github.com/sluice-net/sluice/node/replay"
 )
@@ -85,7 +85,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	if faults, ok := errors.AsType[control.Faults](err); ok {
 		// Lines begin with the place, so that editors find it.
-		fmt.Fprintf(stderr, "%v\nsluice: faults in the configuration: %d\n", faults, len(faults))
+		what := "faults in the configuration"
+		if errors.Is(err, api.ErrConflict) {
+			what = "conflicts with what there is"
+		}
+		fmt.Fprintf(stderr, "%v\nsluice: %s: %d\n", faults, what, len(faults))
 	} else {
 		fmt.Fprintf(stderr, "sluice: %v\n", err)
 	}
@@ -109,7 +113,7 @@ mirrors frames between ports, in user space, in one binary.`,
 	root.AddCommand(newDoctor(), newLog(), newSupportBundle(), newGen())
 	root.AddCommand(newLab())
 	root.AddCommand(newGet(), newTop())
-	root.AddCommand(newApply(), newDelete(), newDiff(), newRollback(), newHistory())
+	root.AddCommand(newApply(), newDelete(), newEdit(), newDescribe(), newDiff(), newRollback(), newHistory())
 	root.AddCommand(newExplain())
 	return root
 }
