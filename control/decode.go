@@ -97,7 +97,11 @@ func decode(name string, data []byte, opt Options) ([]*Object, Faults) {
 		f.File = name
 		return nil, Faults{*f}
 	}
-	d := &decoder{file: name, opt: opt, fields: map[reflect.Type][]shape.Field{}}
+	d := &decoder{
+		file: name, opt: opt, fields: map[reflect.Type][]shape.Field{},
+		// Each node has at least a byte; what is beyond that, aliases made.
+		budget: budget{left: 2*len(data) + 100000},
+	}
 	trimmed := bytes.TrimSpace(data)
 	if filepath.Ext(name) == ".json" || len(trimmed) > 0 && trimmed[0] == '{' && json.Valid(trimmed) {
 		roots, fault := parseJSON(data)
@@ -105,14 +109,14 @@ func decode(name string, data []byte, opt Options) ([]*Object, Faults) {
 			d.faults = append(d.faults, *fault)
 		}
 		for _, n := range roots {
-			d.root(nil, n, len(data))
+			d.root(nil, n)
 		}
 	} else {
 		for _, doc := range splitDocuments(string(data)) {
 			roots, faults := doc.parse()
 			d.faults = append(d.faults, faults...)
 			for _, n := range roots {
-				d.root(doc, n, len(data))
+				d.root(doc, n)
 			}
 		}
 	}
@@ -128,22 +132,26 @@ type decoder struct {
 	objects []*Object
 	faults  Faults
 	skipped []Skipped
+	budget  budget
 }
 
-// root decodes a document's tree, of a file of that size.
-func (d *decoder) root(doc *document, n *yaml.Node, size int) {
+// root decodes a document's tree.
+func (d *decoder) root(doc *document, n *yaml.Node) {
 	if n.Kind == yaml.DocumentNode {
 		n = n.Content[0]
 	}
 	if !isNull(n) {
-		// Each node has at least a byte; what is beyond that, aliases made.
-		d.object(doc, n, 10*size+1000)
+		d.object(doc, n, 0)
 	}
 }
 
-func (d *decoder) object(doc *document, n *yaml.Node, budget int) {
+// maxLists is how deep Lists may be in Lists; nobody needs more than one.
+const maxLists = 10
+
+// object decodes an object that is in so many Lists.
+func (d *decoder) object(doc *document, n *yaml.Node, lists int) {
 	w := &walker{
-		doc: doc, file: d.file, fields: d.fields, budget: budget,
+		doc: doc, file: d.file, fields: d.fields, budget: &d.budget,
 		source: source{file: d.file}, path: newPath(), following: map[*yaml.Node]bool{},
 	}
 	defer func() { d.faults = append(d.faults, w.faults...) }()
@@ -151,6 +159,9 @@ func (d *decoder) object(doc *document, n *yaml.Node, budget int) {
 		n = n.Alias
 	}
 	if !w.isMapping(n) {
+		return
+	}
+	if !w.spend(n, len(n.Content)) {
 		return
 	}
 	h := readHeader(n)
@@ -167,8 +178,12 @@ func (d *decoder) object(doc *document, n *yaml.Node, budget int) {
 				w.fault(e.value, "items must be a list, not "+describe(e.value), "")
 				continue
 			}
+			if lists == maxLists {
+				w.fault(e.value, "Lists in Lists without end", "write one List")
+				continue
+			}
 			for _, item := range e.value.Content {
-				d.object(doc, item, budget)
+				d.object(doc, item, lists+1)
 			}
 		}
 		return
@@ -179,16 +194,17 @@ func (d *decoder) object(doc *document, n *yaml.Node, budget int) {
 	if k.Scope == DefaultScope && text(h.namespace) == "" && text(h.name) != "" {
 		w.object = objectName(k.Kind, metav1.NamespaceDefault, text(h.name))
 	}
-	value := w.value(n, shape.Field{Type: k.Type})
+	value := reflect.New(k.Type)
+	w.value(n, shape.Field{Type: k.Type}, value.Elem())
 	ns, name := w.identity(n, k, h)
 	w.source.sort()
 	if verdict == isChecked {
 		return
 	}
-	o, err := newObject(k, value)
+	o, err := newObject(k, value.Interface())
 	if err != nil {
 		if len(w.faults) == 0 {
-			w.fault(n, "can't be decoded: "+err.Error(), "")
+			w.fault(n, "can't be kept as "+kindsNamed(k.Kind)[0].APIVersion+": "+err.Error(), "")
 		}
 		return
 	}
@@ -203,23 +219,18 @@ func (d *decoder) object(doc *document, n *yaml.Node, budget int) {
 	}
 }
 
-// newObject makes an object of a kind from what the walker has checked.
+// newObject makes an object of what the walker has filled.
 func newObject(k kind, value any) (*Object, error) {
-	data, err := json.Marshal(value)
-	if err != nil {
+	o := &Object{APIVersion: k.APIVersion, Kind: k.Kind, Value: value}
+	if k.imported == nil {
+		return o, nil
+	}
+	var err error
+	if o.Value, err = k.imported.keep(value); err != nil {
 		return nil, err
 	}
-	o := &Object{APIVersion: k.APIVersion, Kind: k.Kind, Value: reflect.New(k.Type).Interface()}
-	if err := json.Unmarshal(data, o.Value); err != nil {
-		return nil, err
-	}
-	if k.imported != nil {
-		if o.Value, err = k.imported.keep(o.Value); err != nil {
-			return nil, err
-		}
-		o.APIVersion = kindsNamed(k.Kind)[0].APIVersion
-		o.Warnings = []string{k.APIVersion + " is an old version of " + k.Kind + ": it is kept as " + o.APIVersion}
-	}
+	o.APIVersion = kindsNamed(k.Kind)[0].APIVersion
+	o.Warnings = []string{k.APIVersion + " is an old version of " + k.Kind + ": it is kept as " + o.APIVersion}
 	return o, nil
 }
 

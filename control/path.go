@@ -33,7 +33,7 @@ type pathHash uint32
 
 const (
 	emptyPath pathHash = 2166136261
-	fnvPrime           = 16777619
+	fnvPrime  pathHash = 16777619
 )
 
 func (h pathHash) add(text string) pathHash {

@@ -14,9 +14,9 @@ import (
 	"github.com/sluice-net/sluice/control/internal/shape"
 )
 
-// walker checks a tree of nodes against a Go type, strictly, and builds the
-// JSON value that decodes to it. One walker does one object: all its faults
-// are collected, then the value is thrown away.
+// walker checks a tree of nodes against a Go type, strictly, and fills a value
+// of it as encoding/json would. One walker does one object: all its faults
+// are collected; what is at fault keeps its zero.
 type walker struct {
 	doc     *document // nil for JSON
 	file    string
@@ -30,9 +30,9 @@ type walker struct {
 	fields map[reflect.Type][]shape.Field
 	// secret is set for a Secret: its values are not for logs.
 	secret bool
-	// budget is the number of nodes that may still be visited: aliases can make
-	// a small file stand for a huge one.
-	budget int
+	// budget is the number of nodes that may still be visited, in all of the file:
+	// aliases can make a small one stand for a huge one.
+	budget *budget
 	// aliases that are being followed, against ones that contain themselves.
 	following map[*yaml.Node]bool
 }
@@ -59,6 +59,24 @@ func (w *walker) fault(n *yaml.Node, message, hint string) {
 	w.faulty = append(w.faulty, at)
 }
 
+// budget bounds the work on a file.
+type budget struct {
+	left int // nodes
+	told bool
+}
+
+// spend takes nodes off the budget, and reports whether they were still there.
+func (w *walker) spend(n *yaml.Node, nodes int) bool {
+	if w.budget.left -= nodes; w.budget.left >= 0 {
+		return true
+	}
+	if !w.budget.told {
+		w.budget.told = true
+		w.fault(n, "aliases make the document too large", "write the values out")
+	}
+	return false
+}
+
 // unrelated leaves out faults about fields which have one already, or are in or around such:
 // what is wrong with them may follow from it.
 func (w *walker) unrelated(faults Faults) Faults {
@@ -79,56 +97,70 @@ func within(path, around string) bool {
 	return found && rest != "" && (rest[0] == '.' || rest[0] == '[')
 }
 
-// value checks n, which must become a t, and returns it as JSON; nil where it
-// is null or at fault.
-func (w *walker) value(n *yaml.Node, f shape.Field) any {
+// value checks n, which must become what f says, and puts it into v. It reports whether v has
+// it; v is as it was where n is null or at fault.
+func (w *walker) value(n *yaml.Node, f shape.Field, v reflect.Value) bool {
 	if n.Kind == yaml.AliasNode {
 		if w.following[n.Alias] {
 			w.fault(n, "the alias *"+clip(n.Value)+" contains itself", "")
-			return nil
+			return false
 		}
 		w.following[n.Alias] = true
 		defer delete(w.following, n.Alias)
 		n = n.Alias
 	}
-	if w.budget--; w.budget < 0 {
-		if w.budget == -1 {
-			w.fault(n, "aliases make the document too large", "write the values out")
-		}
-		return nil
+	if !w.spend(n, 1) {
+		return false
 	}
 	if w.path.depth() > maxDepth {
 		w.fault(n, fmt.Sprintf("nested more than %d deep", maxDepth), "")
-		return nil
+		return false
 	}
 	line, column := w.place(n)
 	w.source.add(w.path.hash, line, column)
-
-	form, t := shape.FormOf(f.Type)
-	f.Type = t
 	if isNull(n) {
 		if f.Required {
 			w.fault(n, "a value is needed", "")
 		}
-		return nil
+		return false
 	}
+	form, t := shape.FormOf(f.Type)
+	f.Type = t
+	if v.Kind() == reflect.Pointer {
+		inner := reflect.New(t)
+		if !w.form(n, f, form, inner.Elem()) {
+			return false
+		}
+		for depth := v.Type(); depth.Elem() != t; depth = depth.Elem() {
+			outer := reflect.New(inner.Type())
+			outer.Elem().Set(inner)
+			inner = outer
+		}
+		v.Set(inner)
+		return true
+	}
+	return w.form(n, f, form, v)
+}
+
+// form is value for a type that is no pointer.
+func (w *walker) form(n *yaml.Node, f shape.Field, form shape.Form, v reflect.Value) bool {
 	switch form {
 	case shape.Object:
-		return w.structure(n, t)
+		return w.structure(n, v)
 	case shape.Map:
-		return w.mapping(n, f)
+		return w.mapping(n, f, v)
 	case shape.List:
-		return w.list(n, f)
+		return w.list(n, f, v)
 	case shape.Text:
-		return w.text(n, f)
+		return w.text(n, f, v)
 	case shape.JSON:
-		return w.unmarshaled(n, t)
+		return w.unmarshaled(n, v)
 	case shape.Bytes:
-		return w.bytes(n)
+		return w.bytes(n, v)
 	case shape.Any:
-		return w.free(n)
+		return w.free(n, v)
 	default:
-		return w.scalar(n, f, form)
+		return w.scalar(n, f, form, v)
 	}
 }
 
@@ -185,8 +217,11 @@ func (w *walker) merge(n *yaml.Node) (list []entry) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	if w.budget -= len(n.Content) + 1; w.budget < 0 || w.following[n] {
-		w.fault(n, "the merge key << contains itself or too much", "write the values out")
+	if !w.spend(n, len(n.Content)+1) {
+		return nil
+	}
+	if w.following[n] {
+		w.fault(n, "the merge key << contains itself", "write the values out")
 		return nil
 	}
 	w.following[n] = true
@@ -204,44 +239,46 @@ func (w *walker) merge(n *yaml.Node) (list []entry) {
 	return nil
 }
 
-func (w *walker) structure(n *yaml.Node, t reflect.Type) any {
+func (w *walker) structure(n *yaml.Node, v reflect.Value) bool {
 	if !w.isMapping(n) {
-		return nil
+		return false
 	}
+	t := v.Type()
 	fields, found := w.fields[t]
 	if !found {
 		fields = shape.FieldsOf(t)
 		w.fields[t] = fields
 	}
-	value := map[string]any{}
-	given := map[string]bool{}
-	for _, e := range w.entries(n) {
+	entries := w.entries(n)
+	for _, e := range entries {
 		name := e.key.Value
-		given[name] = true
-		f, known := fieldNamed(fields, name)
 		before := w.path.enterField(name)
-		switch {
-		case known:
-			if v := w.value(e.value, f); v != nil {
-				value[name] = v
-			}
-		case w.path.isStatus() && (w.path.depth() == 1 || slices.Contains(statusFields(), name)):
-			// What Sluice prints can be given back: it knows the status better.
-		default:
-			hint := otherIngress(t, name)
-			if hint == "" {
-				hint = didYouMean(name, fieldNamesOf(fields))
-			}
-			w.fault(e.key, "unknown field", hint)
+		if i := fieldNamed(fields, name); i >= 0 {
+			w.value(e.value, fields[i], v.FieldByIndex(fields[i].Index))
+		} else {
+			w.unknown(e.key, t, fields)
 		}
 		w.path.leave(before)
 	}
-	for _, f := range fields {
-		if f.Required && !given[f.Name] {
-			w.fault(n, "the field "+f.Name+" is missing", "")
+	for i := range fields {
+		if fields[i].Required && !slices.ContainsFunc(entries, func(e entry) bool { return e.key.Value == fields[i].Name }) {
+			w.fault(n, "the field "+fields[i].Name+" is missing", "")
 		}
 	}
-	return value
+	return true
+}
+
+// unknown reports a field that a struct does not have.
+func (w *walker) unknown(key *yaml.Node, t reflect.Type, fields []shape.Field) {
+	name := key.Value
+	if w.path.isStatus() && (w.path.depth() == 1 || slices.Contains(statusFields(), name)) {
+		return // What Sluice prints can be given back: it knows the status better.
+	}
+	hint := otherIngress(t, name)
+	if hint == "" {
+		hint = didYouMean(name, fieldNamesOf(fields))
+	}
+	w.fault(key, "unknown field", hint)
 }
 
 // statusFields are the fields that Sluice adds to every object's status.
@@ -262,13 +299,9 @@ func cleanKey(name string) string {
 	return clip(name)
 }
 
-func fieldNamed(fields []shape.Field, name string) (shape.Field, bool) {
-	for _, f := range fields {
-		if f.Name == name {
-			return f, true
-		}
-	}
-	return shape.Field{}, false
+// fieldNamed returns the index of a field, -1 if there is none of the name.
+func fieldNamed(fields []shape.Field, name string) int {
+	return slices.IndexFunc(fields, func(f shape.Field) bool { return f.Name == name })
 }
 
 func fieldNamesOf(fields []shape.Field) []string {
@@ -322,62 +355,72 @@ func byteOffset(s string, chars int) int {
 	return len(s)
 }
 
-func (w *walker) mapping(n *yaml.Node, f shape.Field) any {
+func (w *walker) mapping(n *yaml.Node, f shape.Field, v reflect.Value) bool {
 	if !w.isMapping(n) {
-		return nil
+		return false
 	}
-	value := map[string]any{}
+	entries := w.entries(n)
 	element := f.Value()
-	for _, e := range w.entries(n) {
+	v.Set(reflect.MakeMapWithSize(v.Type(), len(entries)))
+	for _, e := range entries {
 		before := w.path.enterKey(e.key.Value)
-		v := w.value(e.value, element)
-		if v == nil && element.Type.Kind() == reflect.String {
-			v = "" // as Kubernetes reads "label:" without a value
-		}
-		value[e.key.Value] = v
+		// Zero where it is null: "label:" without a value is "", as Kubernetes reads it.
+		value := reflect.New(element.Type).Elem()
+		w.value(e.value, element, value)
+		v.SetMapIndex(reflect.ValueOf(e.key.Value).Convert(v.Type().Key()), value)
 		w.path.leave(before)
 	}
-	return value
+	return true
 }
 
-func (w *walker) list(n *yaml.Node, f shape.Field) any {
+func (w *walker) list(n *yaml.Node, f shape.Field, v reflect.Value) bool {
 	if n.Kind != yaml.SequenceNode {
 		hint := ""
 		if n.Kind == yaml.MappingNode || n.Kind == yaml.ScalarNode {
 			hint = `each element starts with "- "`
 		}
 		w.fault(n, "must be a list, not "+w.describe(n), hint)
-		return nil
+		return false
 	}
 	if f.Max != nil && int64(len(n.Content)) > *f.Max {
 		w.fault(n, fmt.Sprintf("has %d elements, at most %d are allowed", len(n.Content), *f.Max), "")
-		return nil
+		return false
 	}
 	if f.Required && len(n.Content) == 0 {
 		w.fault(n, "at least one element is needed", "")
 	}
-	value := make([]any, 0, len(n.Content))
 	element := f.Element()
+	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
 	for i, child := range n.Content {
 		before := w.path.enterIndex(i)
-		if v := w.value(child, element); v != nil {
-			value = append(value, v)
-		}
+		w.value(child, element, v.Index(i))
 		w.path.leave(before)
 	}
-	return value
+	return true
 }
 
-// free takes anything, as JSON.
-func (w *walker) free(n *yaml.Node) any {
-	if n.Kind == yaml.AliasNode {
-		return w.value(n, shape.Field{Type: reflect.TypeFor[any]()})
+// free takes anything.
+func (w *walker) free(n *yaml.Node, v reflect.Value) bool {
+	value := w.plain(n)
+	if value == nil {
+		return false
 	}
+	v.Set(reflect.ValueOf(value))
+	return true
+}
+
+// plain returns anything as encoding/json would, but numbers as they are written; nil where it is
+// null or at fault.
+func (w *walker) plain(n *yaml.Node) any {
 	switch n.Kind {
 	case yaml.MappingNode:
-		return w.mapping(n, shape.Field{Type: reflect.TypeFor[map[string]any]()})
+		var m map[string]any
+		w.mapping(n, shape.Field{Type: reflect.TypeFor[map[string]any]()}, reflect.ValueOf(&m).Elem())
+		return m
 	case yaml.SequenceNode:
-		return w.list(n, shape.Field{Type: reflect.TypeFor[[]any]()})
+		var list []any
+		w.list(n, shape.Field{Type: reflect.TypeFor[[]any]()}, reflect.ValueOf(&list).Elem())
+		return list
 	default:
 		return w.freeScalar(n)
 	}

@@ -18,20 +18,23 @@ import (
 )
 
 // scalar checks a string, boolean or number.
-func (w *walker) scalar(n *yaml.Node, f shape.Field, form shape.Form) any {
+func (w *walker) scalar(n *yaml.Node, f shape.Field, form shape.Form, v reflect.Value) bool {
 	if n.Kind != yaml.ScalarNode {
 		w.fault(n, "must be "+wanted(form)+", not "+w.describe(n), "")
-		return nil
+		return false
 	}
 	switch form {
 	case shape.String:
-		return w.str(n, f)
+		if !w.str(n, f) {
+			return false
+		}
+		v.SetString(n.Value)
+		return true
 	case shape.Boolean:
-		if n.ShortTag() == "!!bool" {
-			var b bool
-			if n.Decode(&b) == nil {
-				return b
-			}
+		var b bool
+		if n.ShortTag() == "!!bool" && n.Decode(&b) == nil {
+			v.SetBool(b)
+			return true
 		}
 		hint := ""
 		if strings.Contains(" yes no on off y n true false ", " "+strings.ToLower(n.Value)+" ") {
@@ -39,18 +42,19 @@ func (w *walker) scalar(n *yaml.Node, f shape.Field, form shape.Form) any {
 		}
 		w.fault(n, "must be true or false, not "+w.describe(n), hint)
 	case shape.Integer:
-		return w.whole(n, f)
+		return w.whole(n, f, v)
 	case shape.Number:
 		var x float64
 		if tag := n.ShortTag(); tag != "!!int" && tag != "!!float" || n.Decode(&x) != nil || math.IsInf(x, 0) || math.IsNaN(x) {
 			w.fault(n, "must be a number, not "+w.describe(n), "")
-			return nil
+			return false
 		}
-		return x
+		v.SetFloat(x)
+		return true
 	default:
 		w.fault(n, "can't be given in a document", "")
 	}
-	return nil
+	return false
 }
 
 // wanted names a form in messages.
@@ -67,7 +71,8 @@ func wanted(f shape.Form) string {
 	}
 }
 
-func (w *walker) str(n *yaml.Node, f shape.Field) any {
+// str reports whether a string is good.
+func (w *walker) str(n *yaml.Node, f shape.Field) bool {
 	switch n.ShortTag() {
 	case "!!str", "!!timestamp": // a date is text until somebody asks for a date
 	default:
@@ -76,22 +81,22 @@ func (w *walker) str(n *yaml.Node, f shape.Field) any {
 			hint += ": " + strconv.Quote(clip(n.Value))
 		}
 		w.fault(n, "must be a string, not "+w.describe(n), hint)
-		return nil
+		return false
 	}
 	if f.Enum != nil && (n.Value != "" || !f.EmptyToo) {
 		return w.oneOf(n, f.Enum)
 	}
 	if f.Required && !f.EmptyToo && n.Value == "" {
 		w.fault(n, "must not be empty", "")
-		return nil
+		return false
 	}
-	return n.Value
+	return true
 }
 
-func (w *walker) oneOf(n *yaml.Node, values []string) any {
+func (w *walker) oneOf(n *yaml.Node, values []string) bool {
 	for _, v := range values {
 		if n.Value == v {
-			return v
+			return true
 		}
 	}
 	hint := ""
@@ -99,11 +104,11 @@ func (w *walker) oneOf(n *yaml.Node, values []string) any {
 		hint = "did you mean " + near + "?"
 	}
 	w.fault(n, strconv.Quote(clip(n.Value))+" is not one of "+strings.Join(values, ", "), hint)
-	return nil
+	return false
 }
 
 // whole checks an integer and its bounds.
-func (w *walker) whole(n *yaml.Node, f shape.Field) any {
+func (w *walker) whole(n *yaml.Node, f shape.Field, v reflect.Value) bool {
 	digits := strings.TrimLeft(n.Value, "+-")
 	if n.ShortTag() != "!!int" {
 		hint := ""
@@ -111,31 +116,36 @@ func (w *walker) whole(n *yaml.Node, f shape.Field) any {
 			hint = "leave the quotation marks out"
 		}
 		w.fault(n, "must be a whole number, not "+w.describe(n), hint)
-		return nil
+		return false
 	}
 	if len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
 		w.fault(n, "the number "+clip(n.Value)+" starts with 0: it would be read in base 8", "leave the 0 out")
-		return nil
+		return false
 	}
 	low, high := f.Range()
-	var v int64
-	if n.Decode(&v) != nil || v < low || v > high {
+	var x int64
+	if n.Decode(&x) != nil || x < low || x > high {
 		w.fault(n, fmt.Sprintf("%s is out of range: %d to %d", clip(n.Value), low, high), "")
-		return nil
+		return false
 	}
-	return v
+	if v.CanUint() {
+		v.SetUint(uint64(x))
+	} else {
+		v.SetInt(x)
+	}
+	return true
 }
 
 // text checks a scalar of a type that reads itself from text.
-func (w *walker) text(n *yaml.Node, f shape.Field) any {
+func (w *walker) text(n *yaml.Node, f shape.Field, v reflect.Value) bool {
 	if n.Kind != yaml.ScalarNode {
 		w.fault(n, "must be "+textForm(f.Type)+", not "+w.describe(n), "")
-		return nil
+		return false
 	}
-	v := reflect.New(f.Type)
-	err := v.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(n.Value))
+	read := reflect.New(f.Type)
+	err := read.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(n.Value))
 	hint := ""
-	switch x := v.Elem().Interface().(type) {
+	switch x := read.Elem().Interface().(type) {
 	case netip.Addr:
 		switch {
 		case err != nil && strings.Contains(n.Value, "/"):
@@ -159,14 +169,15 @@ func (w *walker) text(n *yaml.Node, f shape.Field) any {
 			err, hint = fmt.Errorf("mapped"), "write it as IPv4"
 		case err == nil && f.Network && x != x.Masked():
 			w.fault(n, x.String()+" has bits set after its prefix", "write "+x.Masked().String())
-			return nil
+			return false
 		}
 	}
 	if err != nil {
 		w.fault(n, strconv.Quote(clip(n.Value))+" is not "+textForm(f.Type), hint)
-		return nil
+		return false
 	}
-	return n.Value
+	v.Set(read.Elem())
+	return true
 }
 
 // textForm says what the text of such a type looks like.
@@ -184,32 +195,35 @@ func textForm(t reflect.Type) string {
 
 // unmarshaled checks a value of a type that reads itself from JSON by letting
 // it try.
-func (w *walker) unmarshaled(n *yaml.Node, t reflect.Type) any {
+func (w *walker) unmarshaled(n *yaml.Node, v reflect.Value) bool {
 	before := len(w.faults)
-	value := w.free(n)
+	value := w.plain(n)
 	if len(w.faults) > before {
-		return nil
+		return false
 	}
 	data, err := json.Marshal(value)
+	read := reflect.New(v.Type())
 	if err == nil {
-		err = json.Unmarshal(data, reflect.New(t).Interface())
+		err = json.Unmarshal(data, read.Interface())
 	}
 	if err != nil {
-		w.fault(n, describe(n)+" is not a "+t.Name(), typeHints[t.Name()])
-		return nil
+		w.fault(n, describe(n)+" is not a "+v.Type().Name(), typeHints[v.Type().Name()])
+		return false
 	}
-	return value
+	v.Set(read.Elem())
+	return true
 }
 
 // bytes checks base64.
-func (w *walker) bytes(n *yaml.Node) any {
+func (w *walker) bytes(n *yaml.Node, v reflect.Value) bool {
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" {
-		if _, err := base64.StdEncoding.DecodeString(n.Value); err == nil {
-			return n.Value
+		if data, err := base64.StdEncoding.DecodeString(n.Value); err == nil {
+			v.SetBytes(data)
+			return true
 		}
 	}
 	w.fault(n, w.describe(n)+" is not base64 text", "base64 of the value, as `base64 -w0 FILE` prints it")
-	return nil
+	return false
 }
 
 // typeHints give an example of Kubernetes' types that read themselves; their

@@ -26,11 +26,13 @@ func newExplain() *cobra.Command {
 		Use:   "explain [KIND[.FIELD…]]",
 		Short: "Say what kinds of objects there are, and what their fields mean",
 		Long: `Explain says what an object's fields mean, what they may hold and what they are where
-they are not given. Without a kind it lists the kinds. It needs no daemon.`,
+they are not given. Without a kind it lists the kinds. It needs no daemon.
+
+Editors check files by the schema of all kinds: sluice explain --schema > FILE.`,
 		Example: `  sluice explain
   sluice explain segment
   sluice explain svc.spec.ports --recursive
-  sluice explain --schema > sluice.schema.json   # for an editor`,
+  sluice explain segment --schema`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(newScreen(cmd.OutOrStdout()), args)

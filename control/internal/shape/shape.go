@@ -16,6 +16,7 @@ type Field struct {
 	Name     string
 	Type     reflect.Type
 	Owner    reflect.Type // the struct that has it, which may be embedded in the one asked about
+	Index    []int        // of reflect.Value.FieldByIndex, in the one asked about
 	Required bool         // must be given, and be neither null nor empty
 	Network  bool         // a prefix has no host bits
 
@@ -63,20 +64,23 @@ func FieldsOf(t reflect.Type) []Field {
 		switch {
 		case name == "-":
 		case inline && f.Type.Kind() == reflect.Struct:
-			fields = append(fields, FieldsOf(f.Type)...)
+			for _, inner := range FieldsOf(f.Type) {
+				inner.Index = append([]int{i}, inner.Index...)
+				fields = append(fields, inner)
+			}
 		case f.IsExported():
 			if name == "" {
 				name = f.Name
 			}
-			fields = append(fields, newField(t, name, f))
+			fields = append(fields, newField(t, name, f, i))
 		}
 	}
 	return fields
 }
 
-func newField(owner reflect.Type, name string, f reflect.StructField) Field {
+func newField(owner reflect.Type, name string, f reflect.StructField, index int) Field {
 	field := Field{
-		Name: name, Type: f.Type, Owner: owner,
+		Name: name, Type: f.Type, Owner: owner, Index: []int{index},
 		Required: f.Tag.Get("required") == "true",
 		Network:  f.Tag.Get("form") == "network",
 		Min:      bound(f.Tag.Get("min")), Max: bound(f.Tag.Get("max")),
