@@ -26,7 +26,8 @@ type DB struct {
 	pending *Pending
 	stored  *control.Allocations // as the store has them, one by one
 	stale   []string             // keys of records that go with the next change
-	owed    batch                // what Undo could not write; precedes the next change
+	packer  packer
+	owed    batch // what Undo could not write; precedes the next change
 }
 
 // view is what readers see: all of one moment.
@@ -272,7 +273,7 @@ func (p *Pending) add(b batch, t *Transaction) error {
 		if t.Revision != before.revision+1 {
 			return fmt.Errorf("revision %d can't follow revision %d: plan it anew", t.Revision, before.revision)
 		}
-		body, err := encodeBody(t)
+		body, err := p.db.packer.encode(t)
 		if err != nil {
 			return fmt.Errorf("revision %d: %w", t.Revision, err)
 		}

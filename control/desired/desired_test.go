@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/control/store"
+	"github.com/sluice-net/sluice/control/store/storetest"
 )
 
 // forge drives a DB as the daemon does: it plans, allocates, prepares and is done.
@@ -19,6 +20,8 @@ type forge struct {
 	t  *testing.T
 	db *DB
 	at time.Time
+
+	diffs bool // asked for
 }
 
 func newForge(t *testing.T, s store.Store) *forge {
@@ -76,7 +79,7 @@ func (f *forge) must(r *Request) *api.ChangeResult {
 
 func (f *forge) apply(text string) *api.ChangeResult {
 	f.t.Helper()
-	return f.must(&Request{Verb: api.VerbApply, Objects: objects(f.t, "-", text), Diff: true})
+	return f.must(&Request{Verb: api.VerbApply, Objects: objects(f.t, "-", text), Diff: f.diffs})
 }
 
 // files makes the files be what they are given as: name, text, name, text, …
@@ -136,7 +139,7 @@ func stores(t *testing.T, test func(t *testing.T, reopen func() store.Store)) {
 		test(t, func() store.Store { return m })
 	})
 	t.Run("bolt", func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "state.db")
+		path := filepath.Join(storetest.MemoryDir(t), "state.db")
 		var last *store.Bolt
 		t.Cleanup(func() { require.NoError(t, last.Close()) })
 		test(t, func() store.Store {

@@ -24,7 +24,11 @@ func (c *Change) diff(secret salt) string {
 	}
 	beforeName, before := side(c.Before, "before")
 	afterName, after := side(c.After, "after")
-	return udiff.Unified(beforeName, afterName, before, after)
+	text, err := udiff.ToUnified(beforeName, afterName, before, udiff.Lines(before, after), udiff.DefaultContextLines)
+	if err != nil {
+		return fmt.Sprintf("# the changes can't be shown: %v\n", err)
+	}
+	return text
 }
 
 // yamlOf returns an object as YAML, without values of Secrets.

@@ -2,6 +2,7 @@ package desired
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -83,8 +84,8 @@ func TestRetention(t *testing.T) {
 	}{
 		{"a number of revisions, and the one that was added last", Retention{Revisions: 20}, 10, 21},
 		{"never fewer than a few", Retention{Revisions: 1}, 10, MinRevisions + 1},
-		{"a number of bytes", Retention{Bytes: 1 << 20}, 40 << 10, 26},
-		{"never fewer than a few, however large", Retention{Bytes: 1}, 40 << 10, MinRevisions + 1},
+		{"a number of bytes", Retention{Bytes: 210 << 10}, 8 << 10, 26},
+		{"never fewer than a few, however large", Retention{Bytes: 1}, 8 << 10, MinRevisions + 1},
 	} {
 		s := store.NewMemory()
 		f := newForge(t, s)
@@ -286,26 +287,32 @@ func TestUndoThatFailsIsMadeGood(t *testing.T) {
 // TestOldState opens what a version wrote that kept allocations in one record and no objects.
 func TestOldState(t *testing.T) {
 	stores(t, func(t *testing.T, reopen func() store.Store) {
-		old := store.State{
-			Revision: 7, Digest: "0123456789abcdef",
-			Allocations: control.Allocations{
-				Zones: map[string]uint32{"segment/web": 3}, LastZone: 9,
-				Numbers:   map[string]uint16{"web/a": 1},
-				Subnets:   map[string][]netip.Prefix{"web": {netip.MustParsePrefix("10.244.3.0/24"), netip.MustParsePrefix("fd00::/64")}},
-				Addresses: map[string][]netip.Addr{"web/a": {netip.MustParseAddr("10.244.3.5")}},
-				Freed: []control.Freed{
-					{Address: netip.MustParseAddr("10.244.3.6"), Port: "web/b", At: 12},
-					{Address: netip.MustParseAddr("fd00::6"), Port: "c", At: -1},
-				},
+		old := control.Allocations{
+			Zones: map[string]uint32{"segment/web": 3}, LastZone: 9,
+			Numbers:   map[string]uint16{"web/a": 1},
+			Subnets:   map[string][]netip.Prefix{"web": {netip.MustParsePrefix("10.244.3.0/24"), netip.MustParsePrefix("fd00::/64")}},
+			Addresses: map[string][]netip.Addr{"web/a": {netip.MustParseAddr("10.244.3.5")}},
+			Freed: []control.Freed{
+				{Address: netip.MustParseAddr("10.244.3.6"), Port: "web/b", At: 12},
+				{Address: netip.MustParseAddr("fd00::6"), Port: "c", At: -1},
 			},
 		}
+		save := func(s store.Store, revision int) {
+			allocations, err := json.Marshal(old)
+			require.NoError(t, err)
+			_, err = s.Save(
+				store.Change{Key: configurationKey, Value: fmt.Appendf(nil, `{"revision":%d,"digest":"0123456789abcdef"}`, revision), Was: store.Any},
+				store.Change{Key: allocationsInOneKey, Value: allocations, Was: store.Any},
+			)
+			require.NoError(t, err)
+		}
 		s := reopen()
-		require.NoError(t, store.SaveState(s, old))
+		save(s, 7)
 		db, err := Open(s)
 		require.NoError(t, err)
 		require.EqualValues(t, 7, db.Set().Revision())
-		require.Equal(t, old.Digest, db.Digest())
-		require.Equal(t, &old.Allocations, db.Allocations())
+		require.Equal(t, "0123456789abcdef", db.Digest())
+		require.Equal(t, &old, db.Allocations())
 		_, err = db.At(6)
 		require.ErrorIs(t, err, api.ErrGone)
 		require.ErrorContains(t, err, "the history is empty")
@@ -321,19 +328,19 @@ func TestOldState(t *testing.T) {
 		db, err = Open(reopen())
 		require.NoError(t, err)
 		require.EqualValues(t, 8, db.Set().Revision())
-		require.Equal(t, &old.Allocations, db.Allocations())
+		require.Equal(t, &old, db.Allocations())
 		before, err := db.At(7)
 		require.NoError(t, err)
 		require.Zero(t, before.Len())
 
 		// That version runs again, and knows neither objects nor history.
 		s = reopen()
-		old.Revision, old.Allocations.LastZone = 12, 77
-		require.NoError(t, store.SaveState(s, old))
+		old.LastZone = 77
+		save(s, 12)
 		db, err = Open(s)
 		require.NoError(t, err)
 		require.EqualValues(t, 12, db.Set().Revision())
-		require.Equal(t, &old.Allocations, db.Allocations())
+		require.Equal(t, &old, db.Allocations())
 		list, err := db.History(&api.HistoryFilter{})
 		require.NoError(t, err)
 		require.Empty(t, list, "what leads to revision 12 is not known")
@@ -360,6 +367,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 		return fmt.Sprintf("---\napiVersion: v1\nkind: Secret\nmetadata: {name: tls, namespace: web, labels: {note: %s}}\nstringData: {password: %s, user: admin-of-it}\n", note, password)
 	}
 	f := newForge(t, store.NewMemory())
+	f.diffs = true
 	f.apply(secret("hunter2", "a"))
 	r := f.apply(secret("hunter3", "a"))
 	diff := r.Changes[0].Diff
@@ -373,6 +381,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 		require.NotContains(t, diff, text)
 	}
 	other := newForge(t, store.NewMemory())
+	other.diffs = true
 	other.apply(secret("hunter2", "a"))
 	require.NotEqual(t, diff, other.apply(secret("hunter3", "a")).Changes[0].Diff, "who sees a digest can't try what makes it")
 }

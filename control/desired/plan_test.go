@@ -14,6 +14,7 @@ import (
 func TestApply(t *testing.T) {
 	stores(t, func(t *testing.T, reopen func() store.Store) {
 		f := newForge(t, reopen())
+		f.diffs = true
 		r := f.apply(segment("web", 5) + segment("db", 6))
 		require.Equal(t, "Segment web created\nSegment db created\n", outcomes(r), "in the order of the documents")
 		require.EqualValues(t, 1, r.Revision)

@@ -39,7 +39,7 @@ const (
 	partSize = 8 << 10
 
 	// largestBody bounds what a body may claim to be when it is unpacked, bytes.
-	largestBody = 1 << 30
+	largestBody = 256 << 20
 )
 
 func objectKey(k control.Key) string {
@@ -218,8 +218,12 @@ func (r *changeRecord) key() control.Key {
 	return control.Key{Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}
 }
 
-// encodeBody writes a transaction's changes, compressed if that saves something worth it.
-func encodeBody(t *Transaction) ([]byte, error) {
+// packer compresses bodies. One is used again and again: a flate.Writer is larger than most of what it
+// writes.
+type packer struct{ w *flate.Writer }
+
+// encode writes a transaction's changes, compressed if that saves something worth it.
+func (p *packer) encode(t *Transaction) ([]byte, error) {
 	records := make([]changeRecord, len(t.Changes))
 	for i, c := range t.Changes {
 		records[i] = changeRecord{
@@ -234,14 +238,16 @@ func encodeBody(t *Transaction) ([]byte, error) {
 		return append([]byte{bodyPlain}, text...), nil
 	}
 	packed := bytes.NewBuffer([]byte{bodyDeflate})
-	w, err := flate.NewWriter(packed, flate.BestSpeed)
-	if err != nil {
+	if p.w == nil {
+		if p.w, err = flate.NewWriter(packed, flate.BestSpeed); err != nil {
+			return nil, err
+		}
+	}
+	p.w.Reset(packed)
+	if _, err := p.w.Write(text); err != nil {
 		return nil, err
 	}
-	if _, err := w.Write(text); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil { // which writes what is left
+	if err := p.w.Close(); err != nil { // which writes what is left
 		return nil, err
 	}
 	return packed.Bytes(), nil

@@ -4,60 +4,37 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
-
-	"github.com/sluice-net/sluice/control"
 )
 
-func TestStateSurvives(t *testing.T) {
+func TestRecordsSurvive(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
 	b, err := OpenBolt(path)
 	require.NoError(t, err)
-	state, err := LoadState(b)
+	_, err = b.Save(set("a", "1"), set("b", "2"))
 	require.NoError(t, err)
-	require.Equal(t, State{}, state, "nothing was saved yet")
-	want := State{
-		Revision: 7, Digest: "0123456789abcdef",
-		Allocations: control.Allocations{
-			Zones: map[string]uint32{"segment/web": 3}, LastZone: 9,
-			Numbers:   map[string]uint16{"web/a": 1},
-			Subnets:   map[string][]netip.Prefix{"web": {netip.MustParsePrefix("10.244.3.0/24"), netip.MustParsePrefix("fd00::/64")}},
-			Addresses: map[string][]netip.Addr{"web/a": {netip.MustParseAddr("10.244.3.5")}},
-			Freed:     []control.Freed{{Address: netip.MustParseAddr("10.244.3.6"), Port: "web/b", At: 12}},
-		},
-	}
-	require.NoError(t, SaveState(b, want))
+	_, err = b.Save(set("a", "3"))
+	require.NoError(t, err)
 	require.NoError(t, b.Close())
 	info, err := os.Stat(path)
 	require.NoError(t, err)
-	require.Equal(t, os.FileMode(0o600), info.Mode(), "it may hold secrets one day")
+	require.Equal(t, os.FileMode(0o600), info.Mode(), "it holds secrets")
 
 	b, err = OpenBolt(path)
 	require.NoError(t, err)
 	defer b.Close() //nolint:errcheck // a test's
-	state, err = LoadState(b)
+	records, revision, err := b.Load("")
 	require.NoError(t, err)
-	require.Equal(t, want, state)
+	require.Equal(t, "a=3@2 b=2@1", list(records))
+	require.EqualValues(t, 2, revision)
 	entries, err := os.ReadDir(filepath.Dir(path))
 	require.NoError(t, err)
 	require.Len(t, entries, 1, "nothing is left of making it")
-}
-
-func TestLoadStateRefusesWhatItCantRead(t *testing.T) {
-	for _, key := range []string{configurationKey, allocationsKey} {
-		m := NewMemory()
-		_, err := m.Save(set(key, "{"))
-		require.NoError(t, err)
-		_, err = LoadState(m)
-		require.ErrorIs(t, err, ErrDamaged)
-		require.ErrorContains(t, err, key)
-	}
 }
 
 func TestOneProcessAtATime(t *testing.T) {

@@ -1,19 +1,20 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"iter"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/tidwall/btree"
 )
 
 // Memory is a Store that forgets when the process ends: for a node that has to
 // leave nothing behind, and for tests.
 type Memory struct {
 	mu       sync.Mutex
-	records  map[string]Record
+	records  *btree.Map[string, Record]
 	revision uint64
 	closed   bool
 	feed     feed
@@ -21,7 +22,7 @@ type Memory struct {
 
 // NewMemory makes an empty store.
 func NewMemory() *Memory {
-	m := &Memory{records: map[string]Record{}}
+	m := &Memory{records: btree.NewMap[string, Record](0)}
 	m.feed.start(0)
 	return m
 }
@@ -34,13 +35,14 @@ func (m *Memory) Load(prefix string) ([]Record, uint64, error) {
 		return nil, 0, ErrClosed
 	}
 	var records []Record
-	for key, r := range m.records {
-		if strings.HasPrefix(key, prefix) {
-			r.Value = slices.Clone(r.Value)
-			records = append(records, r)
+	m.records.Ascend(prefix, func(key string, r Record) bool {
+		if !strings.HasPrefix(key, prefix) {
+			return false
 		}
-	}
-	slices.SortFunc(records, func(a, b Record) int { return cmp.Compare(a.Key, b.Key) })
+		r.Value = slices.Clone(r.Value)
+		records = append(records, r)
+		return true
+	})
 	return records, m.revision, nil
 }
 
@@ -55,17 +57,18 @@ func (m *Memory) Save(changes ...Change) (uint64, error) {
 		return 0, ErrClosed
 	}
 	for i := range changes {
-		if err := changes[i].check(m.records[changes[i].Key].Revision); err != nil {
+		is, _ := m.records.Get(changes[i].Key) // revision 0: it is not there
+		if err := changes[i].check(is.Revision); err != nil {
 			return 0, err
 		}
 	}
 	m.revision++
 	for _, c := range changes {
 		if c.Value == nil {
-			delete(m.records, c.Key)
+			m.records.Delete(c.Key)
 			continue
 		}
-		m.records[c.Key] = Record{c.Key, slices.Clone(c.Value), m.revision}
+		m.records.Set(c.Key, Record{c.Key, slices.Clone(c.Value), m.revision})
 	}
 	m.feed.publish(m.revision, changes)
 	return m.revision, nil

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/control/store/storetest"
 )
 
 // TestPowerLoss makes files as a machine leaves them that loses its power during a transaction: some of the
@@ -20,9 +22,9 @@ func TestPowerLoss(t *testing.T) {
 	if testing.Short() {
 		files = 3
 	}
-	l := loss{random: rand.New(rand.NewPCG(5, 6)), cut: filepath.Join(memoryDir(t), "cut.db")}
+	l := loss{random: rand.New(rand.NewPCG(5, 6)), cut: filepath.Join(storetest.MemoryDir(t), "cut.db")}
 	for range files {
-		l.file(t, filepath.Join(memoryDir(t), "state.db"))
+		l.file(t, filepath.Join(storetest.MemoryDir(t), "state.db"))
 	}
 	images := l.before + l.after + l.found
 	t.Logf("%d images: before %d, after %d, found damaged %d, of which mended %d", images, l.before, l.after, l.found, l.mended)
@@ -159,15 +161,4 @@ func randomChanges(random *rand.Rand) []Change {
 		list = append(list, c)
 	}
 	return list
-}
-
-// memoryDir is a folder in memory, where there is one: what is under test is what files hold.
-func memoryDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "sluice-store-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	return dir
 }
