@@ -162,11 +162,18 @@ func (d *Daemon) put(set *desired.Set, planned []*desired.Transaction) error {
 	return nil
 }
 
-// warn says of each object that is accepted and does nothing that it does nothing.
+// warn says what is not quite right about objects, and of each that is accepted and does
+// nothing that it does nothing.
 func warn(t *desired.Transaction) {
 	for i := range t.Changes {
-		k := t.Changes[i].Key
-		if why := control.NotImplemented(k.Kind); why != "" && t.Changes[i].After.Object != nil {
+		k, o := t.Changes[i].Key, t.Changes[i].After.Object
+		if o == nil {
+			continue
+		}
+		for _, w := range o.Warnings {
+			t.Warn(k, w)
+		}
+		if why := control.NotImplemented(k.Kind); why != "" {
 			t.Warn(k, "accepted, and not put into effect: "+why)
 		}
 	}
