@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -248,4 +249,28 @@ func TestWatchForeverWithinARevision(t *testing.T) {
 	for _, want := range []string{"4", "5", "6"} {
 		require.Equal(t, want, <-asked)
 	}
+}
+
+// FuzzFileNames: whatever a file is called, its faults have the name; or the daemon says
+// that it is to be renamed.
+func FuzzFileNames(f *testing.F) {
+	path := servertest.Socket(f)
+	servertest.StartAt(f, servertest.Small(), server.Options{Socket: path, Objects: servertest.NewObjects(f, "")})
+	c, err := client.New("unix:" + path)
+	require.NoError(f, err)
+	for _, name := range []string{"-", "dir/../x y.yaml", `a"b\c.yaml`, "%41;x=1", "grüße.yaml", "a\nb", "\xff", "", "a\\", "it's=?utf-8?q?x?="} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		_, err := c.Apply(t.Context(), file(name, "colour: red\n"), client.ChangeOptions{})
+		if errors.Is(err, api.ErrInvalid) {
+			return
+		}
+		faults, isFaults := errors.AsType[control.Faults](err)
+		require.True(t, isFaults, err)
+		for _, fault := range faults {
+			// Without a filename the name of the part is that of the file.
+			require.Equal(t, cmp.Or(name, "file"), fault.File)
+		}
+	})
 }

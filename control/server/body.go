@@ -51,6 +51,11 @@ func (d *docs) free() {
 func (s *Server) documents(w *response, r *request) (*docs, error) {
 	b, err := s.read(w, r, s.options.MaxBody)
 	d := &docs{body: b}
+	defer func() {
+		if err != nil {
+			b.discard()
+		}
+	}()
 	if err != nil {
 		return d, err
 	}
@@ -73,7 +78,8 @@ func (s *Server) documents(w *response, r *request) (*docs, error) {
 	if err == nil {
 		err = b.end()
 	}
-	return d, b.explain(err)
+	err = b.explain(err)
+	return d, err
 }
 
 // small reads a body that is no document.
@@ -237,6 +243,16 @@ func (b *bodyReader) all() ([]byte, error) {
 func (b *bodyReader) end() error {
 	_, err := io.Copy(io.Discard, b)
 	return err
+}
+
+// discard reads the rest of a body that is refused, within the same bounds: a client that
+// is cut off while it sends does not look for the answer. One that asks before it sends
+// (RFC 9110, section 10.1.1) needs none of it.
+func (b *bodyReader) discard() {
+	if b.wire == 0 && b.r.Header.Get("Expect") != "" {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, wireReader{b}, max(0, b.s.options.MaxBody-b.wire)) // there is nobody to tell
 }
 
 // hold takes more of the budget, and waits a while for it.

@@ -2,7 +2,6 @@ package server
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,12 +19,11 @@ type response struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	stall   time.Duration
-	client  context.Context // done once the client is gone
 	begun   bool
 }
 
-func newResponse(w http.ResponseWriter, r *http.Request, stall time.Duration) *response {
-	return &response{w, http.NewResponseController(w), stall, r.Context(), false}
+func newResponse(w http.ResponseWriter, stall time.Duration) *response {
+	return &response{w, http.NewResponseController(w), stall, false}
 }
 
 func (w *response) WriteHeader(status int) {
@@ -34,9 +32,6 @@ func (w *response) WriteHeader(status int) {
 }
 
 func (w *response) Write(b []byte) (int, error) {
-	if err := w.client.Err(); err != nil {
-		return 0, err
-	}
 	w.begun = true
 	_ = w.control.SetWriteDeadline(time.Now().Add(w.stall)) // what is no socket, in tests, has no deadline
 	return w.ResponseWriter.Write(b)

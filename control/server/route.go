@@ -75,7 +75,7 @@ func (s *Server) handler() http.Handler {
 		defer s.answers.Done()
 		plain.Header().Set(api.APIHeader, api.ViewVersion)
 		plain.Header().Set("Cache-Control", "no-store")
-		w := newResponse(plain, r, s.options.Stall)
+		w := newResponse(plain, s.options.Stall)
 		defer s.contain(w, r)
 		c := connectionOf(r)
 		asked := &request{Request: r, drain: c.drain}

@@ -87,7 +87,8 @@ type Options struct {
 
 	// MaxBody is how long the documents of a request may be, bytes, after
 	// decompression. Default 64 MiB. Bodies is how many bytes of them may be in
-	// memory at a time; default and least are twice MaxBody, and MaxBody.
+	// memory at a time, and at least MaxBody, which is the default: what is decoded
+	// of them takes some 15 times as much.
 	MaxBody int64
 	Bodies  int64
 }
@@ -102,7 +103,6 @@ func (o Options) withDefaults() Options {
 	atLeast1(&o.Watchers, 128)
 	atLeast1(&o.Heartbeat, 15*time.Second)
 	atLeast1(&o.MaxBody, 64<<20)
-	atLeast1(&o.Bodies, 2*o.MaxBody)
 	o.Bodies = max(o.Bodies, o.MaxBody)
 	return o
 }

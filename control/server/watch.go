@@ -60,6 +60,9 @@ func (s *Server) watch(w *response, r *request) error {
 	}
 	from := r.Get("from")
 	given := r.Has("from")
+	if len(r.Values["from"]) > 1 {
+		return api.Invalid("from is given %d times", len(r.Values["from"]))
+	}
 	r.Del("from")
 	filter, err := objectFilter(r.Values)
 	if err != nil {
