@@ -150,10 +150,14 @@ func (e *Engine) Synchronize() {
 	epoch := e.snap.Load().Epoch
 	for _, w := range e.workers {
 		for w.seen.Load() != epoch && !e.stop.Load() {
-			time.Sleep(100 * time.Microsecond)
+			// Not time.Sleep, which makes a millisecond of whatever is shorter.
+			_ = unix.Nanosleep(&unix.Timespec{Nsec: turn}, nil) // a signal ends it early
 		}
 	}
 }
+
+// turn is about what a worker's turn takes, ns.
+const turn = 20_000
 
 // pin binds the calling thread to a CPU; -1 leaves it.
 func pin(cpu int) error {
