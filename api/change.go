@@ -167,7 +167,7 @@ type Condition struct {
 
 // ObjectStatus is what every object's status holds, beside what its kind's does.
 type ObjectStatus struct {
-	Conditions []Condition `json:"conditions"` // Accepted, then Programmed
+	Conditions []Condition `json:"conditions"`       // Accepted, then Programmed
 	Revision   uint64      `json:"revision"`         // that the object was changed by last
 	Source     string      `json:"source,omitempty"` // the file of --config that it is in; empty: applied over the API
 }
