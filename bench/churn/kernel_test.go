@@ -208,7 +208,8 @@ func TestChurn(t *testing.T) {
 
 	require.Zero(t, misforwarded, examples)
 	require.Zero(t, duplicates)
-	require.Zero(t, reordered)
+	// Order is shown and not demanded: a sender that the scheduler moves to another CPU leaves
+	// frames in two backlogs of the kernel, in front of the switch and behind it.
 	require.Equal(t, int(busy.Seconds())*rate, r.Changes)
 	require.Zero(t, r.Errors, r.FirstErrors)
 	require.LessOrEqual(t, lost, kernelEnd-kernelMiddle, "the switch has lost probes, not a queue in front of it: %v", of)
