@@ -109,11 +109,25 @@ mirrors frames between ports, in user space, in one binary.`,
 		SilenceErrors: true,
 	}
 	root.SetHelpTemplate(root.HelpTemplate() + "\n" + exitHelp + "\n")
-	root.AddCommand(newRun(), newTakeover(), newReplay(), newBench(), newVersion())
-	root.AddCommand(newDoctor(), newLog(), newSupportBundle(), newGen())
-	root.AddCommand(newLab())
-	root.AddCommand(newGet(), newTop())
-	root.AddCommand(newApply(), newDelete(), newEdit(), newDescribe(), newDiff(), newRollback(), newHistory())
-	root.AddCommand(newExplain())
+	for _, g := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"objects", "Change a running node:", []*cobra.Command{
+			newApply(), newDelete(), newEdit(), newDiff(), newHistory(), newRollback(), newExplain(),
+		}},
+		{"look", "Look at a running node:", []*cobra.Command{
+			newGet(), newDescribe(), newTop(), newLog(), newSupportBundle(),
+		}},
+		{"node", "Run a node:", []*cobra.Command{newDoctor(), newRun(), newTakeover()}},
+		{"offline", "Try and measure, without a node:", []*cobra.Command{newReplay(), newBench(), newLab()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.id
+			root.AddCommand(c)
+		}
+	}
+	root.AddCommand(newVersion(), newGen())
 	return root
 }
