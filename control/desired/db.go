@@ -49,7 +49,7 @@ type Retention struct {
 // The retention that is meant by 0. MinRevisions stay, however large they are and
 // whatever is configured.
 const (
-	DefaultRevisions = 1000
+	DefaultRevisions = 10_000
 	DefaultBytes     = 64 << 20
 	MinRevisions     = 10
 )

@@ -42,7 +42,7 @@ func TestNothingIsLeftOfManyChanges(t *testing.T) {
 		changes = 2 * warm
 	}
 	m := store.NewMemory()
-	db, err := Open(m)
+	db, err := OpenKeeping(m, Retention{Revisions: 1000})
 	require.NoError(t, err)
 	size := func() (heap uint64, goroutines, records int) {
 		for range 3 {

@@ -135,6 +135,7 @@ func equalToModel(t *testing.T, want map[control.Key]thing, s *Set, files bool) 
 // TestAgainstModel makes random requests of a DB and of plain maps, opens it anew in between, asks for
 // what was, and follows by a watch that breaks off again and again.
 func TestAgainstModel(t *testing.T) {
+	const kept = 300 // revisions of the history
 	requests := 1200
 	if testing.Short() {
 		requests = 250
@@ -161,6 +162,9 @@ func TestAgainstModel(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		reopen := open(t)
 		f := newForge(t, reopen())
+		var err error
+		f.db, err = OpenKeeping(f.db.store, Retention{Revisions: kept})
+		require.NoError(t, err)
 		m := &model{now: map[control.Key]thing{}, then: []map[control.Key]thing{{}}}
 		watched, seen := map[control.Key]string{}, uint64(0)
 		done, refusals := 0, 0
@@ -186,13 +190,13 @@ func TestAgainstModel(t *testing.T) {
 			equalToModel(t, m.now, f.db.Set(), true)
 			switch random.IntN(40) {
 			case 0:
-				f.db, err = Open(reopen())
+				f.db, err = OpenKeeping(reopen(), Retention{Revisions: kept})
 				require.NoError(t, err)
 				equalToModel(t, m.now, f.db.Set(), true)
 			case 1, 2:
 				n := random.IntN(len(m.then))
 				then, err := f.db.At(uint64(n))
-				if len(m.then)-n > DefaultRevisions {
+				if len(m.then)-n > kept {
 					require.ErrorIs(t, err, api.ErrGone)
 					continue
 				}

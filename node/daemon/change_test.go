@@ -197,7 +197,7 @@ func TestChangesLeaveNothingBehind(t *testing.T) {
 		require.NoError(t, err)
 		return m.HeapAlloc, runtime.NumGoroutine(), len(entries)
 	}
-	round(4_000) // until the history is as long as it gets
+	round(10_500) // until the history is as long as it gets
 	heap, goroutines, files := usage()
 	round(changes)
 	heapAfter, goroutinesAfter, filesAfter := usage()

@@ -128,8 +128,8 @@ func (d *Daemon) tellDevices(of func(port string) bool) {
 		if !of(p.Name) {
 			continue
 		}
-		switch l, _ := d.node.Live(p.Name); l.State {
-		case api.PortAbsent:
+		switch l, _ := d.node.Live(p.Name); {
+		case l.State == api.PortAbsent && !p.Pod: // a pod has none
 			d.deviceLog.Warn("a port has no device", portObject(p.Name), "error", l.Message)
 		default:
 			d.deviceLog.Debug("port", portObject(p.Name), "state", string(l.State), "device", l.Mode)
