@@ -196,7 +196,7 @@ func TestAgainstModel(t *testing.T) {
 			case 1, 2:
 				n := random.IntN(len(m.then))
 				then, err := f.db.At(uint64(n))
-				if len(m.then)-n > kept {
+				if newest := len(m.then) - 1; newest-n > kept {
 					require.ErrorIs(t, err, api.ErrGone)
 					continue
 				}
