@@ -11,6 +11,8 @@ export PATH := $(PATH):/usr/local/go/bin
 # What `sluice version` says; a tree without git has no history to ask.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
 
+PREFIX    ?= /usr/local
+DESTDIR   ?=
 PKG       ?= ./...
 FUZZTIME  ?= 60s
 BENCH     ?= .
@@ -19,7 +21,7 @@ COUNT     ?= 1
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  settings: PKG=$(PKG) FUZZTIME=$(FUZZTIME) BENCH=$(BENCH) BENCHTIME=$(BENCHTIME) COUNT=$(COUNT)"
 
@@ -64,6 +66,27 @@ demo: setup build ## see it work, on real traffic
 .PHONY: generate
 generate: ## write the generated files anew; fails if that changes one
 	@scripts/generate.sh
+
+# These put in place what `make build` has built, as whoever may write there.
+.PHONY: install
+install: ## install bin/sluice, its unit, manual and example; PREFIX=/usr/local DESTDIR=
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install.sh install
+
+.PHONY: uninstall
+uninstall: ## take away what install has installed; not a configuration, nor state
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install.sh uninstall
+
+.PHONY: deb
+deb: ## build a Debian package in dist/
+	@scripts/deb.sh '$(VERSION)'
+
+.PHONY: man
+man: build ## write the manual pages to dist/man
+	bin/sluice gen man dist/man
+
+.PHONY: completions
+completions: build ## write completions for bash, zsh and fish to dist/completions
+	bin/sluice gen completion dist/completions
 
 .PHONY: clean
 clean: ## delete what was built
