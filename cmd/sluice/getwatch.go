@@ -13,12 +13,6 @@ import (
 	"github.com/sluice-net/sluice/control/client"
 )
 
-// gone is the state of what is not there any more.
-const gone = "GONE"
-
-// pollInterval is the time between two looks at a live view that is watched.
-const pollInterval = time.Second
-
 // follow prints what there is, and then what is new or changes, until ctx is done.
 func (o *getOptions) follow(ctx context.Context, c *client.Client, t *target, s *screen, errOut io.Writer) error {
 	var err error
@@ -129,29 +123,65 @@ type objectWatch struct {
 	tape  *tape
 	known map[string]item // as they were told last
 	quiet bool            // the daemon's silence was told
+
+	// The revision of the last list, and when it was made: a daemon that has another one of
+	// that number has begun its history anew.
+	revision uint64
+	made     time.Time
 }
+
+// errAnew says that the daemon's history is another one than before.
+var errAnew = errors.New("the history is another one")
 
 func (w *objectWatch) run(ctx context.Context, s *screen) (err error) {
 	if w.table, err = w.o.tableOf(ctx, w.c, *w.t.kind); err != nil {
 		return err
 	}
 	w.tape = w.o.newTape(s, headers(w.table.columns))
-	revision, err := w.list(ctx, !w.o.watchOnly)
-	for err == nil {
-		err = w.c.WatchForever(ctx, w.o.objectFilter(w.t), revision, func(e *api.Event) error { return w.hear(ctx, e) }, w.lost)
-		if errors.Is(err, api.ErrGone) {
-			// The daemon was away for so long that it can't say what happened: it is found out.
-			revision, err = w.list(ctx, true)
+	if err := w.list(ctx, !w.o.watchOnly); err != nil {
+		return err
+	}
+	for {
+		err := w.c.WatchForever(ctx, w.o.objectFilter(w.t), w.revision, func(e *api.Event) error { return w.hear(ctx, e) }, w.lost)
+		for listMends(err) {
+			// The daemon can't say what happened, or was gone when it was asked: it is found out.
+			if !errors.Is(err, api.ErrGone) && !errors.Is(err, errAnew) {
+				w.lost(err)
+				if err := pause(ctx, pollInterval); err != nil {
+					return err
+				}
+			}
+			err = w.list(ctx, true)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	return err
+}
+
+// listMends reports whether a watch can go on after an error, from a new list.
+func listMends(err error) bool {
+	return errors.Is(err, api.ErrGone) || errors.Is(err, errAnew) || errors.Is(err, client.ErrNoDaemon) || errors.Is(err, client.ErrBroken)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
 }
 
 // list looks at all that there is, and says how it differs from what is known.
-func (w *objectWatch) list(ctx context.Context, tell bool) (revision uint64, err error) {
+func (w *objectWatch) list(ctx context.Context, tell bool) error {
 	l, err := w.o.listObjects(ctx, w.c, &target{kind: w.t.kind})
 	if err != nil {
-		return 0, err
+		return err
+	}
+	w.revision = l.revision
+	if w.made, err = w.when(ctx); err != nil {
+		return err
 	}
 	now := map[string]item{}
 	var added []item
@@ -166,24 +196,33 @@ func (w *objectWatch) list(ctx context.Context, tell bool) (revision uint64, err
 			added = append(added, i)
 		case tell && (string(was.raw) != string(i.raw) || !slices.Equal(was.cells, i.cells)):
 			if err := w.tape.print(api.EventModified, i); err != nil {
-				return 0, err
+				return err
 			}
 		}
 	}
 	if tell {
 		if err := w.tape.print(api.EventAdded, added...); err != nil {
-			return 0, err
+			return err
 		}
 		for key, was := range w.known {
 			if _, there := now[key]; !there {
 				if err := w.tape.print(api.EventDeleted, w.deleted(was)); err != nil {
-					return 0, err
+					return err
 				}
 			}
 		}
 	}
 	w.known = now
-	return l.revision, nil
+	return nil
+}
+
+// when tells when the revision of the last list was made; zero if the history has it not.
+func (w *objectWatch) when(ctx context.Context) (time.Time, error) {
+	list, err := w.c.History(ctx, api.HistoryFilter{Before: w.revision + 1, Limit: 1})
+	if err != nil || len(list) == 0 || list[0].Revision != w.revision {
+		return time.Time{}, err
+	}
+	return list[0].Time, nil
 }
 
 // named reports whether an object is one that was asked for.
@@ -196,6 +235,13 @@ func (w *objectWatch) hear(ctx context.Context, e *api.Event) error {
 	if w.quiet {
 		w.quiet = false
 		fmt.Fprintln(w.errOut, "the daemon answers again")
+		made, err := w.when(ctx)
+		if err != nil {
+			return err
+		}
+		if made.IsZero() || !made.Equal(w.made) {
+			return errAnew
+		}
 	}
 	if e.Type == api.EventBookmark {
 		return nil
@@ -244,124 +290,4 @@ func (w *objectWatch) lost(err error) {
 		w.quiet = true
 		fmt.Fprintf(w.errOut, "%v; waiting for it\n", err)
 	}
-}
-
-// viewWatch follows a live view by looking again and again.
-type viewWatch struct {
-	o      *getOptions
-	c      *client.Client
-	t      *target
-	errOut io.Writer
-
-	header []string
-	state  int // the column that says GONE
-	tape   *tape
-	known  map[string]item
-	order  []string // keys of known in the order of the daemon
-}
-
-func (w *viewWatch) run(ctx context.Context, s *screen) error {
-	items, err := w.look(ctx)
-	if err != nil {
-		return err
-	}
-	w.tape = w.o.newTape(s, w.header)
-	if w.remember(items); !w.o.watchOnly {
-		err = w.tape.print(api.EventAdded, items...)
-	}
-	ticks := time.NewTicker(pollInterval)
-	defer ticks.Stop()
-	quiet := false
-	for err == nil {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticks.C:
-		}
-		items, err = w.look(ctx)
-		switch {
-		case errors.Is(err, client.ErrNoDaemon), errors.Is(err, client.ErrBroken):
-			if !quiet {
-				fmt.Fprintf(w.errOut, "%v; waiting for it\n", err)
-			}
-			quiet, err = true, nil
-			continue
-		case errors.Is(err, api.ErrNotFound):
-			items, err = nil, nil // what was named is gone
-		case err != nil:
-			return err
-		}
-		if quiet {
-			quiet = false
-			fmt.Fprintln(w.errOut, "the daemon answers again")
-		}
-		err = w.compare(items)
-	}
-	return err
-}
-
-// look lists the view. Where it has no column for a state, there is one for what is gone.
-func (w *viewWatch) look(ctx context.Context) ([]item, error) {
-	lists, err := w.o.listings(ctx, w.c, w.t)
-	if err != nil {
-		return nil, err
-	}
-	l := lists[0]
-	w.header, w.state = l.header, slices.Index(l.header, "STATE")
-	if w.state < 0 {
-		w.header, w.state = append(slices.Clone(l.header), "STATE"), len(l.header)
-		for i := range l.items {
-			l.items[i].cells = append(l.items[i].cells, "")
-		}
-	}
-	return l.items, nil
-}
-
-func (w *viewWatch) remember(items []item) {
-	w.known, w.order = map[string]item{}, nil
-	for _, i := range items {
-		w.known[i.key] = i
-		w.order = append(w.order, i.key)
-	}
-}
-
-// compare prints what differs from the last look.
-func (w *viewWatch) compare(items []item) error {
-	before, order := w.known, w.order
-	w.remember(items)
-	for _, i := range items {
-		was, there := before[i.key]
-		var err error
-		switch {
-		case !there:
-			err = w.tape.print(api.EventAdded, i)
-		case w.changed(&was, &i):
-			err = w.tape.print(api.EventModified, i)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	for _, key := range order {
-		if _, there := w.known[key]; there {
-			continue
-		}
-		i := before[key]
-		i.cells = slices.Clone(i.cells)
-		i.cells[w.state] = gone
-		if err := w.tape.print(api.EventDeleted, i); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// changed reports whether an item differs in more than its age.
-func (w *viewWatch) changed(before, after *item) bool {
-	for n, header := range w.header {
-		if header != "AGE" && header != "IDLE" && before.cells[n] != after.cells[n] {
-			return true
-		}
-	}
-	return false
 }

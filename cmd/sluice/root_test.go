@@ -238,7 +238,8 @@ func TestExamplesOfTheHelpParse(t *testing.T) {
 	require.GreaterOrEqual(t, n, 4)
 }
 
-// shellWords splits a line of an example as a shell does, and leaves out what is before a pipe.
+// shellWords splits a line of an example as a shell does, and returns the part of a pipe that is
+// ours, without where its output goes.
 func shellWords(line string) (words []string) {
 	for i, part := range strings.FieldsFunc(line, func(r rune) bool { return r == '"' || r == '\'' }) {
 		if i%2 == 1 {
@@ -247,5 +248,9 @@ func shellWords(line string) (words []string) {
 			words = append(words, strings.Fields(part)...)
 		}
 	}
-	return words[slices.Index(words, "|")+1:]
+	words = words[max(0, slices.Index(words, "sluice")):]
+	if end := slices.IndexFunc(words, func(word string) bool { return strings.Contains("|>#", word) }); end >= 0 {
+		words = words[:end]
+	}
+	return words
 }

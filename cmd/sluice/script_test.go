@@ -52,6 +52,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("SLUICE_API", d.address)
 			e.Setenv("TERM", "xterm")
 			e.Setenv("TMPDIR", e.WorkDir)
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // else each process of the race detector takes a second to end
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
