@@ -150,7 +150,7 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR):
 		return fmt.Errorf("%w on %s: start one (sluice run), or name its socket (--api)", ErrNoDaemon, c.address)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("the daemon on %s may not be asked by this user: run as root, or have it started with this user as an admin or a viewer", c.address)
+		return fmt.Errorf("the daemon on %s may not be asked by this user: run as root, or have it started with --api-viewer or --api-admin user:NAME", c.address)
 	case errors.Is(err, syscall.ENOTSOCK), errors.Is(err, syscall.EPROTOTYPE):
 		return fmt.Errorf("%s is no socket that a daemon answers on: name its socket (--api)", c.address)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):

@@ -196,6 +196,9 @@ func TestWatch(t *testing.T) {
 		`{"type":"BOOKMARK","revision":6}`, `{"type":"BOOKMARK","revision":6}`, `{"type":"BOOKMARK","revision":6}`,
 	} {
 		line, err := r.ReadString('\n')
+		for err == nil && line == `{"type":"BOOKMARK","revision":4}`+"\n" { // a slow machine's heart
+			line, err = r.ReadString('\n')
+		}
 		require.NoError(t, err)
 		require.Equal(t, want+"\n", line)
 	}

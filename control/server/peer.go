@@ -107,7 +107,7 @@ func (s *Server) unixPeer(c *net.UnixConn) Peer {
 		Author: api.Author{Via: viaUnix, UID: &id.uid, PID: id.pid, Name: name},
 		Role:   s.options.roleOf(&id),
 		who:    strings.TrimSpace(fmt.Sprintf("user %s", name)) + fmt.Sprintf(" (uid %d)", id.uid),
-		how:    "have this user or one of its groups named when the daemon is started, or do it as root",
+		how:    "have it named when the daemon is started (--api-viewer, --api-admin; user:NAME or group:NAME), or do it as root",
 	}
 }
 

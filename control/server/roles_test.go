@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"runtime"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/control/client"
 	"github.com/sluice-net/sluice/control/server"
 	"github.com/sluice-net/sluice/control/server/servertest"
@@ -177,7 +179,7 @@ func TestRefusals(t *testing.T) {
 	servertest.StartAt(t, servertest.Small(), o)
 	require.NoError(t, os.Chmod(o.Socket[:strings.LastIndexByte(o.Socket, '/')], 0o755)) //nolint:gosec // of a test
 	_, body := user{uid: 70009}.ask(t, o.Socket, "GET", "/v1/ports")
-	require.Contains(t, body, "user (uid 70009) may not ask this daemon anything: have this user or one of its groups named when the daemon is started, or do it as root")
+	require.Contains(t, body, "user (uid 70009) may not ask this daemon anything: have it named when the daemon is started (--api-viewer, --api-admin; user:NAME or group:NAME), or do it as root")
 	_, body = user{uid: 70002}.ask(t, o.Socket, "POST", "/v1/apply")
 	require.Contains(t, body, "POST /v1/apply is for admins, and user (uid 70002) is a viewer")
 }
@@ -419,5 +421,27 @@ func TestWebPagesMayNotAsk(t *testing.T) {
 		d := &discard{header: http.Header{}}
 		h.ServeHTTP(d, r)
 		require.Equal(t, 403, d.status, fmt.Sprint(row))
+	}
+}
+
+// The values of Secrets are for admins, however objects are asked for.
+func TestSecretsAreForAdmins(t *testing.T) {
+	const secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: web, annotations: {copy: hushhush}}\ndata: {key: aHVzaGh1c2g=}\n"
+	state := servertest.NewObjects(t, segment+"---\n"+strings.Replace(secret, "annotations: {copy: hushhush}", "", 1))
+	source := servertest.Small()
+	objects, faults := control.Decode("", []byte(secret), control.Options{})
+	require.NoError(t, faults.Err())
+	source.Objects = []any{objects[0].Value}
+	s := server.New(source, server.Options{Objects: state})
+	for _, target := range []string{"/v1/config", "/v1/config?format=yaml", "/v1/objects", "/v1/watch?from=0&kind=Secret", "/v1/history/1", "/v1/history"} {
+		for _, role := range []api.Role{api.RoleAdmin, api.RoleViewer} {
+			ctx, leave := context.WithCancel(t.Context())
+			w := &hasty{httptest.NewRecorder(), leave}
+			s.Handler(server.Peer{Role: role}).ServeHTTP(w, httptest.NewRequest("GET", target, http.NoBody).WithContext(ctx))
+			require.Equal(t, 200, w.Code)
+			body := w.Body.String()
+			open := strings.Contains(body, "aHVzaGh1c2g=") || strings.Contains(body, "hushhush")
+			require.Equal(t, role == api.RoleAdmin && !strings.Contains(target, "history"), open, "%s as %s: %s", target, role, body)
+		}
 	}
 }
