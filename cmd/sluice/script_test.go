@@ -169,7 +169,6 @@ var masks = []struct {
 	{regexp.MustCompile(`liveAfterSeconds: [\d.e-]+`), `liveAfterSeconds: LATENCY`},
 	{regexp.MustCompile(`\b\d+m?s\b( ago)?`), "AGE$1"},
 	{regexp.MustCompile(`\S+@unix|\bunix\b`), "SOMEBODY@unix"},
-	{regexp.MustCompile(`pid: \d+`), "pid: PID"},
 	{regexp.MustCompile(`sluice-edit-\d+`), "sluice-edit-N"},
 	{regexp.MustCompile(`unix:/\S+/api`), "unix:SOCKET"},
 	{regexp.MustCompile(`(\S) {3,}`), "$1   "}, // columns are as wide as what stands in them
