@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,6 +45,11 @@ func BenchmarkChange(b *testing.B) {
 			{"namespace", with("{apiVersion: v1, kind: Namespace, metadata: {name: m}}")},
 			{"segment", with("{apiVersion: sluice.dev/v1, kind: Segment, metadata: {name: ns1}, spec: {subnets: [{cidr: 10.99.0.0/24}], mtu: 1400}}")},
 		} {
+			if strings.HasSuffix(size.name, "Segment") && change.name == "segment" {
+				at := slices.IndexFunc(base, func(o *Object) bool { return o.Kind == "Segment" })
+				change.to = slices.Clone(base)
+				change.to[at] = objects(b, "{apiVersion: sluice.dev/v1, kind: Segment, metadata: {name: big}, spec: {subnets: [{cidr: 10.0.0.0/16}], mtu: 1400}}")[0]
+			}
 			b.Run(size.name+"/"+change.name, func(b *testing.B) {
 				k := NewCompiler()
 				m := first

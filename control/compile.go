@@ -79,6 +79,12 @@ type Compiler struct {
 	gone      map[string]*madePort // of the last model, whose plans are gone
 	uplinked  []*portPlan          // uplinks' ports
 	numbers   []uint16             // by index in order of this compilation
+	scratch   encoded
+
+	connected    map[int][]Connected // by the router's index
+	connectedRun uint64              // the segmentsRun that it was made for
+	routerModel  []Router
+	routersHash  uint64 // 0: not known
 }
 
 // NewCompiler returns a Compiler that has compiled nothing yet.

@@ -1,11 +1,11 @@
 package control
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,6 +21,7 @@ type portPlan struct {
 	name      string
 	object    *Object
 	namespace string
+	labels    map[string]string
 	pod       bool
 	spec      *api.PortSpec // defaults filled in; of a pod all defaults
 	given     []boundAddress
@@ -32,6 +33,8 @@ type portPlan struct {
 	wants, asked string
 	ofNamespace  bool
 	faults       Faults
+
+	times int // how often the object is there; more than once is a fault
 
 	// What others say of it in the last compilation.
 
@@ -49,7 +52,7 @@ type portPlan struct {
 	auto      []Address      // that the host makes by itself; valid if segment is autoconfigured
 
 	made  *madePort // in the last model; nil: it was not there
-	stale bool      // attached, own or auto are not those that made is of
+	stale bool      // own or auto are not those that made is of
 }
 
 // boundAddress is an address of a port and where it is written.
@@ -65,37 +68,46 @@ type boundAddress struct {
 func (c *compiler) planPorts() {
 	var removed, added []*portPlan
 	for _, o := range c.inventory.removed {
-		if p := c.plans[o]; p != nil {
-			delete(c.plans, o)
-			removed = append(removed, p)
-			if p.made != nil {
-				c.gone[p.name] = p.made
-			}
-			c.releaseDevice(p)
+		p := c.plans[o]
+		if p == nil {
+			continue
+		}
+		if p.times--; p.times > 0 {
+			continue // it was there twice
+		}
+		delete(c.plans, o)
+		c.releaseDevice(p)
+		removed = append(removed, p)
+		if p.made != nil {
+			c.gone[p.name] = p.made
 		}
 	}
 	for _, o := range c.inventory.added {
-		if p := c.plan(o); p != nil && c.plans[o] == nil {
+		p := c.plans[o]
+		if p == nil {
+			if p = c.plan(o); p == nil {
+				continue
+			}
 			c.plans[o] = p
-			added = append(added, p)
 			c.claimDevice(p)
+			added = append(added, p)
 		}
+		p.times++
 	}
 	c.portOrder = amend(c.portOrder, removed, added, func(a, b *portPlan) int {
-		// Of equal names, Ports come before Pods; they have lost by then anyway.
+		// Of equal names, Ports come before Pods.
 		return cmp.Or(cmp.Compare(a.name, b.name), -compareObjects(a.object, b.object))
 	})
 	for _, p := range slices.Concat(removed, added) {
 		at, found := slices.BinarySearchFunc(c.portOrder, p.name, func(p *portPlan, name string) int { return cmp.Compare(p.name, name) })
-		if found {
-			c.ports[p.name] = c.portOrder[at]
-		} else {
+		if !found {
 			delete(c.ports, p.name)
+			continue
 		}
-	}
-	for _, p := range added {
-		if p.made = c.gone[p.name]; p.made != nil {
-			p.stale = true
+		first := c.portOrder[at]
+		c.ports[p.name] = first
+		if made := c.gone[p.name]; made != nil && first.made == nil {
+			first.made, first.stale = made, true // to be the same value if it comes out the same
 		}
 	}
 }
@@ -115,6 +127,7 @@ func (c *compiler) plan(o *Object) *portPlan {
 	default:
 		return nil
 	}
+	p.labels = o.Meta().Labels
 	mac := macOf(p.given)
 	for i := range p.given {
 		if a := &p.given[i]; a.mac.IsZero() {
@@ -266,13 +279,25 @@ func (c *compiler) makePorts() {
 		}
 		made := &madePort{port: c.makePort(p, of.number), of: of}
 		made.means = c.meaning(p, made.port)
-		if was := p.made; was != nil && was.means == made.means && reflect.DeepEqual(was.port, made.port) {
+		if was := p.made; was != nil && was.means == made.means && c.equalPorts(was.port, made.port) {
 			made.port, made.hash = was.port, was.hash
 		}
 		p.made, p.stale = made, false
 		c.m.Ports[i] = made.port
 	}
 	clear(c.gone)
+}
+
+func (c *compiler) equalPorts(a, b *Port) bool {
+	if a.Number != b.Number || a.Segment != b.Segment || a.MTU != b.MTU {
+		return false // to encode them is not needed
+	}
+	e := c.scratch[:0]
+	e.port(a)
+	n := len(e)
+	e.port(b)
+	c.scratch = e
+	return bytes.Equal(e[:n], e[n:])
 }
 
 // meaning says what a port's indices stand for: the zones and names of segments, or of an
@@ -301,7 +326,7 @@ func (c *compiler) uplinkMeaning(p *portPlan) string {
 
 func (c *compiler) makePort(p *portPlan, number uint16) *Port {
 	port := &Port{
-		Number: number, Name: p.name, Namespace: p.namespace, Labels: p.object.Meta().Labels, Pod: p.pod,
+		Number: number, Name: p.name, Namespace: p.namespace, Labels: p.labels, Pod: p.pod,
 		Segment: -1, Router: -1, Uplink: -1, Guard: p.guarded(), Device: p.device,
 	}
 	if p.uplinkOf != nil {

@@ -14,8 +14,9 @@ import (
 )
 
 // randomObject writes one object of few names and addresses, right or wrong, so that
-// those of a configuration refer to each other and collide.
-func randomObject(r *rand.Rand) string {
+// those of a configuration refer to each other and collide. Which kinds of objects come
+// often is the caller's choice, of 0 to 15.
+func randomObject(r *rand.Rand, kinds []int) string {
 	one := func(of ...string) string { return of[r.IntN(len(of))] }
 	maybe := func(odds int, format string, args ...any) string {
 		if r.IntN(odds) == 0 {
@@ -26,7 +27,7 @@ func randomObject(r *rand.Rand) string {
 	ip := func() string { return fmt.Sprintf("10.%d.0.%d", r.IntN(4), r.IntN(20)) }
 	mac := func() string { return fmt.Sprintf("02:00:00:00:00:%02x", r.IntN(4)) }
 	segment := func() string { return fmt.Sprintf("s%d", r.IntN(5)) }
-	switch r.IntN(16) {
+	switch kinds[r.IntN(len(kinds))] {
 	case 0:
 		return fmt.Sprintf("{apiVersion: sluice.dev/v1, kind: IPPool, metadata: {name: pool%d}, spec: {usage: %s, cidr: %s}}", r.IntN(3),
 			one("segments, prefixLength: 29, dnsNameservers: [10.9.9.9]", "segments, prefixLength: 126", "vips", "snat"),
@@ -70,9 +71,19 @@ func randomObject(r *rand.Rand) string {
 // scenario is a configuration that is changed step by step.
 type scenario struct {
 	r       *rand.Rand
+	kinds   []int // see randomObject
 	objects []*Object
 	models  []*Model // that were made, newest last
 	now     int64
+}
+
+// newScenario returns one in which some kinds of objects come more often than others.
+func newScenario(seed uint64) *scenario {
+	s := &scenario{r: rand.New(rand.NewPCG(seed, 7)), kinds: []int{1, 4}}
+	for range 1 + s.r.IntN(6) {
+		s.kinds = append(s.kinds, s.r.IntN(16))
+	}
+	return s
 }
 
 func (s *scenario) change(t *testing.T) {
@@ -90,12 +101,15 @@ func (s *scenario) change(t *testing.T) {
 				s.objects[at] = &o
 			}
 		case 3:
+			if len(s.objects) > 0 && s.r.IntN(10) == 0 {
+				s.objects = append(s.objects, s.objects[s.r.IntN(len(s.objects))])
+			}
 			if len(s.objects) > 40 {
 				remove(s.r.IntN(len(s.objects)))
 			}
 			fallthrough
 		default:
-			list, faults := Decode(fmt.Sprintf("%d.yaml", s.r.IntN(1000)), []byte(randomObject(s.r)), Options{})
+			list, faults := Decode(fmt.Sprintf("%d.yaml", s.r.IntN(1000)), []byte(randomObject(s.r, s.kinds)), Options{})
 			require.NoError(t, faults.Err())
 			at := slices.IndexFunc(s.objects, func(o *Object) bool { return o.Key() == list[0].Key() })
 			if at >= 0 && s.r.IntN(30) > 0 {
@@ -193,7 +207,7 @@ func TestCompilerAgainstCompile(t *testing.T) {
 	}
 	models, faulty, shared := 0, 0, 0
 	for seed := range scenarios {
-		s := &scenario{r: rand.New(rand.NewPCG(uint64(seed), 7))}
+		s := newScenario(uint64(seed))
 		k := NewCompiler()
 		frozen := map[*Model]string{}
 		for step := range steps {
@@ -226,6 +240,12 @@ func TestCompilerAgainstCompile(t *testing.T) {
 				in.Objects = slices.Clone(s.objects)
 			}
 		}
+		_, faults := k.Compile(Input{})
+		require.NoError(t, faults.Err())
+		require.Equal(t, [11]int{}, [11]int{
+			len(k.plans), len(k.ports), len(k.portOrder), len(k.segments), len(k.segmentOrder), len(k.namespaces),
+			len(k.namespaceOrder), len(k.devices), len(k.contended), len(k.gone), len(k.uplinked),
+		}, "what is gone is forgotten")
 		for m, text := range frozen {
 			require.Equal(t, text, asJSON(t, m), "a model is not written to")
 		}
@@ -233,13 +253,156 @@ func TestCompilerAgainstCompile(t *testing.T) {
 	t.Logf("%d models, %d faulty configurations, %d ports shared", models, faulty, shared)
 	require.Greater(t, models, scenarios*steps/4, "many of the configurations are right")
 	require.Greater(t, faulty, scenarios*steps/10, "and many are wrong")
-	require.Greater(t, shared, models)
+	require.Greater(t, shared, models/2)
+}
+
+// TestCompilerSteps goes through configurations in which one thing takes something from
+// another that has not changed.
+func TestCompilerSteps(t *testing.T) {
+	const (
+		isolated  = "{apiVersion: sluice.dev/v1, kind: Segment, metadata: {name: %s}, spec: {router: none, subnets: [{cidr: 10.0.0.0/29}]}}"
+		routed    = "{apiVersion: sluice.dev/v1, kind: Segment, metadata: {name: %s}, spec: {subnets: [{cidr: 10.0.0.0/29}]}}"
+		slaac     = `{apiVersion: sluice.dev/v1, kind: Segment, metadata: {name: %s}, spec: {subnets: [{cidr: "fd00::/64"}], routerAdvertisement: {mode: SLAAC}}}`
+		namespace = "{apiVersion: v1, kind: Namespace, metadata: {name: %s, annotations: {sluice.dev/segment: %s}}}"
+		pod       = "{apiVersion: v1, kind: Pod, metadata: {name: %s, namespace: %s}}"
+		port      = "{apiVersion: sluice.dev/v1, kind: Port, metadata: {name: %s}, spec: {%s}}"
+		router    = "{apiVersion: sluice.dev/v1, kind: Router, metadata: {name: default}, spec: {uplinks: [%s]}}"
+	)
+	doc := fmt.Sprintf
+	for _, row := range []struct {
+		why   string
+		steps [][]string
+		want  []string // for each step, of its first fault; empty: none
+	}{
+		{
+			"two pods of isolated segments have one address; when one moves, the first by name keeps it",
+			[][]string{
+				{doc(isolated, "s1"), doc(isolated, "s2"), doc(namespace, "a", "s1"), doc(namespace, "b", "s2"), doc(pod, "x", "a"), doc(pod, "x", "b")},
+				{doc(isolated, "s1"), doc(isolated, "s2"), doc(namespace, "a", "s2"), doc(namespace, "b", "s2"), doc(pod, "x", "a"), doc(pod, "x", "b")},
+			},
+			[]string{"", ""},
+		},
+		{
+			"the port has not changed, nor a segment, but which of them its namespace has",
+			[][]string{
+				{
+					doc(isolated, "s1"), doc(isolated, "s2"), doc(namespace, "a", "s1"),
+					"{apiVersion: sluice.dev/v1, kind: Port, metadata: {name: p, namespace: a}, spec: {vlan: {mode: access}}}",
+				},
+				{
+					doc(isolated, "s1"), doc(isolated, "s2"), doc(namespace, "a", "s2"),
+					"{apiVersion: sluice.dev/v1, kind: Port, metadata: {name: p, namespace: a}, spec: {vlan: {mode: access}}}",
+				},
+			},
+			[]string{"", ""},
+		},
+		{
+			"an uplink's network comes to be that of a segment",
+			[][]string{
+				{doc(routed, "s"), doc(port, "up", ""), doc(router, "{port: up, addresses: [192.0.2.1/24]}")},
+				{doc(routed, "s"), doc(port, "up", ""), doc(router, "{port: up, addresses: [10.0.0.6/24]}")},
+				{doc(routed, "s"), doc(port, "up", ""), doc(router, "{port: up, addresses: [192.0.2.1/24]}")},
+			},
+			[]string{"", "10.0.0.0/29 overlaps", ""},
+		},
+		{
+			"the first host's address is a gateway's once there is a router",
+			[][]string{
+				{doc(isolated, "s"), doc(port, "p", "segment: s, addresses: [{ip: 10.0.0.1}]")},
+				{doc(routed, "s"), doc(port, "p", "segment: s, addresses: [{ip: 10.0.0.1}]")},
+				{doc(isolated, "s"), doc(port, "p", "segment: s, addresses: [{ip: 10.0.0.1}]")},
+			},
+			[]string{"", "10.0.0.1 is the gateway", ""},
+		},
+		{
+			"an address that a host made by itself is given to another",
+			[][]string{
+				{doc(slaac, "s"), doc(port, "p", `segment: s, addresses: [{mac: "02:00:00:00:00:01"}]`)},
+				{
+					doc(slaac, "s"), doc(port, "p", `segment: s, addresses: [{mac: "02:00:00:00:00:01"}]`),
+					doc(port, "q", `segment: s, addresses: [{ip: "fd00::ff:fe00:1"}]`),
+				},
+				{doc(slaac, "s"), doc(port, "p", `segment: s, addresses: [{mac: "02:00:00:00:00:01"}]`)},
+			},
+			[]string{"", "", ""},
+		},
+		{
+			"a pod whose segment was not there for a while has lost its place in the book",
+			[][]string{
+				{doc(isolated, "s1"), doc(namespace, "a", "s1"), doc(pod, "x", "a"), doc(pod, "y", "a")},
+				{doc(isolated, "s1"), doc(namespace, "a", "none"), doc(pod, "x", "a"), doc(pod, "y", "a")},
+				{doc(isolated, "s1"), doc(namespace, "a", "s1"), doc(pod, "x", "a"), doc(pod, "y", "a"), doc(port, "q", "segment: s1, addresses: [{ip: 10.0.0.2}]")},
+				{doc(isolated, "s1"), doc(namespace, "a", "s1"), doc(pod, "x", "a"), doc(pod, "y", "a"), doc(pod, "z", "a")},
+			},
+			[]string{"", "there is no Segment none", "", ""},
+		},
+		{
+			"the uplink has not changed, but the first of its router, whose zone its sessions have",
+			[][]string{
+				{doc(port, "a", ""), doc(port, "b", ""), doc(port, "c", ""), doc(router, "{port: a, addresses: [192.0.2.1/24]}, {port: c, addresses: [198.51.100.1/24]}")},
+				{doc(port, "a", ""), doc(port, "b", ""), doc(port, "c", ""), doc(router, "{port: b, addresses: [192.0.2.1/24]}, {port: c, addresses: [198.51.100.1/24]}")},
+				{doc(port, "a", ""), doc(port, "b", ""), doc(port, "c", "")},
+			},
+			[]string{"", "", ""},
+		},
+		{
+			"a MAC address comes to be the gateways'",
+			[][]string{
+				{doc(isolated, "s"), doc(port, "p", `segment: s, addresses: [{mac: "02:00:00:00:00:01"}]`)},
+				{
+					doc(isolated, "s"), doc(port, "p", `segment: s, addresses: [{mac: "02:00:00:00:00:01"}]`),
+					`{apiVersion: sluice.dev/v1, kind: NodeConfig, metadata: {name: n}, spec: {gatewayMAC: "02:00:00:00:00:01"}}`,
+				},
+			},
+			[]string{"", "02:00:00:00:00:01 is the gateways' MAC address"},
+		},
+		{
+			"what two ports want is the other's when the first is gone",
+			[][]string{
+				{doc(port, "a", "device: {type: tap, name: t}"), doc(port, "b", "device: {type: tap, name: t}")},
+				{doc(port, "b", "device: {type: tap, name: t}")},
+				{doc(port, "b", "device: {type: tap, name: t}"), doc(port, "c", "device: {type: afpacket, name: t}")},
+			},
+			[]string{"the device t is taken", "", "the device t is taken"},
+		},
+	} {
+		t.Run(row.why, func(t *testing.T) {
+			k, same := NewCompiler(), map[string]*Object{}
+			var before *Model
+			for i, docs := range row.steps {
+				in := Input{Revision: uint64(i)}
+				for _, text := range docs {
+					if same[text] == nil {
+						same[text] = objects(t, text)[0]
+					}
+					in.Objects = append(in.Objects, same[text])
+				}
+				if before != nil {
+					in.Previous = &before.Allocations
+				}
+				want, wantFaults := Compile(in)
+				got, faults := k.Compile(in)
+				require.Equal(t, wantFaults, faults)
+				require.Equal(t, want, got)
+				if row.want[i] != "" {
+					require.ErrorContains(t, faults.Err(), row.want[i])
+					continue
+				}
+				require.NoError(t, faults.Err())
+				checkModel(t, got)
+				if before != nil {
+					checkSharing(t, before, got)
+				}
+				before = got
+			}
+		})
+	}
 }
 
 // TestModelsAreReadWhileTheNextIsCompiled is for the race detector: all of a model is read
 // while the Compiler makes others.
 func TestModelsAreReadWhileTheNextIsCompiled(t *testing.T) {
-	s := &scenario{r: rand.New(rand.NewPCG(1, 8))}
+	s := newScenario(1)
 	k := NewCompiler()
 	var readers sync.WaitGroup
 	for step := range 150 {

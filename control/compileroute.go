@@ -10,22 +10,12 @@ import (
 )
 
 func (c *compiler) compileRouters() {
+	c.connect()
 	c.m.Routers = make([]Router, len(c.routers))
 	for name, i := range c.routerAt {
-		c.m.Routers[i].Name = name
-	}
-	for _, s := range c.slots {
-		if at := s.resolved.Router; at >= 0 {
-			r := &c.m.Routers[at]
-			for _, subnet := range s.subnets {
-				r.Connected = append(r.Connected, Connected{subnet.Prefix, subnet.Gateway, s.index})
-			}
-		}
-	}
-	for i := range c.m.Routers {
 		r := &c.m.Routers[i]
-		slices.SortFunc(r.Connected, func(a, b Connected) int { return a.Prefix.Compare(b.Prefix) })
-		o := c.routers[r.Name]
+		r.Name, r.Connected = name, c.connected[i]
+		o := c.routers[name]
 		if o == nil {
 			continue
 		}
@@ -38,6 +28,37 @@ func (c *compiler) compileRouters() {
 		}
 		c.compileRoutes(o, r, spec)
 	}
+	if slices.EqualFunc(c.m.Routers, c.routerModel, Router.equal) {
+		c.m.Routers = c.routerModel
+	} else {
+		c.routerModel, c.routersHash = c.m.Routers, 0
+	}
+}
+
+// connect collects the networks of routers' segments.
+func (c *compiler) connect() {
+	if c.connectedRun == c.segmentsRun {
+		return
+	}
+	c.connected, c.connectedRun = map[int][]Connected{}, c.segmentsRun
+	for _, s := range c.slots {
+		for _, subnet := range s.subnets {
+			c.connected[s.resolved.Router] = append(c.connected[s.resolved.Router], Connected{subnet.Prefix, subnet.Gateway, s.index})
+		}
+	}
+	for _, list := range c.connected {
+		slices.SortFunc(list, func(a, b Connected) int { return a.Prefix.Compare(b.Prefix) })
+	}
+}
+
+func (r Router) equal(o Router) bool {
+	return r.Name == o.Name && slices.Equal(r.Connected, o.Connected) && slices.EqualFunc(r.Uplinks, o.Uplinks, Uplink.equal) &&
+		slices.Equal(r.Routes, o.Routes)
+}
+
+func (u Uplink) equal(o Uplink) bool {
+	return u.Port == o.Port && u.Zone == o.Zone && u.MAC == o.MAC && slices.Equal(u.Addresses, o.Addresses) &&
+		slices.Equal(u.Gateways, o.Gateways)
 }
 
 // portIndex returns the index of a port in the model, -1 if there is none.

@@ -27,7 +27,6 @@ func (c *compiler) attach(p *portPlan, v *api.PortVLAN, own *segmentPlan) *segme
 	if c.good(func() { found.own, found.list = c.resolveVLANs(p, v, own) }) {
 		found.run = c.segmentsRun
 	}
-	p.stale = p.stale || found.own != p.attached.own || !slices.Equal(found.list, p.attached.list)
 	p.attached = found
 	return found.own
 }

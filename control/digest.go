@@ -10,9 +10,10 @@ import (
 
 // digest sums up a model in 16 hexadecimal digits: the hash of its parts' hashes,
 // so that it costs what has changed. JSON is canonical here: fields come in the
-// order of the structs and maps sorted by key.
+// order of the structs and maps sorted by key. Ports, of which there are many, have
+// an encoding of their own.
 func (c *compiler) digest() string {
-	var b []byte
+	b := make([]byte, 0, 8*(len(c.order)+len(c.slots)+8))
 	section := func(n int) { b = binary.LittleEndian.AppendUint64(b, uint64(n)) }
 	add := func(hash uint64) { b = binary.LittleEndian.AppendUint64(b, hash) }
 	add(hashOf(&c.m.Node))
@@ -30,11 +31,16 @@ func (c *compiler) digest() string {
 	section(len(c.order))
 	for _, p := range c.order {
 		if p.made.hash == 0 {
-			p.made.hash = hashOf(p.made.port)
+			c.scratch = c.scratch[:0]
+			c.scratch.port(p.made.port)
+			p.made.hash = xxhash.Sum64(c.scratch)
 		}
 		add(p.made.hash)
 	}
-	add(hashOf(c.m.Routers))
+	if c.routersHash == 0 {
+		c.routersHash = hashOf(c.m.Routers)
+	}
+	add(c.routersHash)
 	add(hashOf(c.m.Pools))
 	add(hashOf(c.m.Blocks))
 	return fmt.Sprintf("%016x", xxhash.Sum64(b))

@@ -82,6 +82,7 @@ func randomConfiguration(r *rand.Rand) string {
 // checkModel asserts what holds of every model.
 func checkModel(t *testing.T, m *Model) {
 	t.Helper()
+	require.Len(t, m.Allocations.Numbers, len(m.Ports), "what is gone is forgotten")
 	zones, numbers := map[uint32]bool{}, map[uint16]bool{}
 	unique := func(zone uint32) {
 		require.NotZero(t, zone)
