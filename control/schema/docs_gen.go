@@ -151,6 +151,7 @@ var nativeDocs = map[string]string{
 	"ObjectRef":                           "ObjectRef names an object.",
 	"ObjectRef.apiVersion":                "empty: whichever there is",
 	"ObjectStatus":                        "ObjectStatus is what every object's status holds, beside what its kind's does.",
+	"ObjectStatus.conditions":             "Accepted, then Programmed",
 	"ObjectStatus.revision":               "that the object was changed by last",
 	"ObjectStatus.source":                 "the file of --config that it is in; empty: applied over the API",
 	"Offload":                             "Offload says what is left to a device.",
