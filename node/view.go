@@ -256,6 +256,17 @@ func (n *Node) portView(s *shown, i int) api.PortView {
 	return v
 }
 
+// segmentsByName returns the indices of the model's segments, which are in order of zones,
+// in order of names.
+func (s *shown) segmentsByName() []int {
+	order := make([]int, len(s.model.Segments))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return strings.Compare(s.model.Segments[a].Name, s.model.Segments[b].Name) })
+	return order
+}
+
 // SegmentViews are the segments, in order of their names.
 func (n *Node) SegmentViews(f *api.Filter) (iter.Seq[api.SegmentView], error) {
 	s, err := n.look(f)
@@ -269,7 +280,7 @@ func (n *Node) SegmentViews(f *api.Filter) (iter.Seq[api.SegmentView], error) {
 		}
 	}
 	all := func(yield func(api.SegmentView) bool) {
-		for i := range s.model.Segments {
+		for _, i := range s.segmentsByName() {
 			x := &s.model.Segments[i]
 			v := api.SegmentView{
 				Name: x.Name, Zone: x.Zone, VNI: x.VNI, VLAN: x.VLAN, MTU: x.MTU, Router: s.routerName(x.Router), Ports: ports[i],

@@ -23,7 +23,7 @@ func (n *Node) PoolViews(f *api.Filter) (iter.Seq[api.PoolView], error) {
 	}
 	owners := s.owned()
 	all := func(yield func(api.PoolView) bool) {
-		for i := range s.model.Segments {
+		for _, i := range s.segmentsByName() {
 			if len(s.model.Segments[i].Subnets) != 0 && !yield(s.segmentPool(i, owners[i])) {
 				return
 			}

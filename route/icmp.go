@@ -1,6 +1,7 @@
 package route
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"github.com/sluice-net/sluice/dataplane"
@@ -55,26 +56,36 @@ type icmpLimits struct {
 
 type icmpLimit struct {
 	total *dataplane.Limiter
-	ports []*dataplane.Limiter // by number
+	share uint32                               // of one port
+	ports atomic.Pointer[[]*dataplane.Limiter] // by number; as many as there was ever need of
 
 	sent, refused atomic.Uint64
 }
 
-func (l *icmpLimit) init(rate uint32, ports int) {
+func (l *icmpLimit) init(rate uint32) {
 	l.total = dataplane.NewLimiter(rate, rate)
-	l.ports = make([]*dataplane.Limiter, ports+1)
-	share := rate
 	if rate != 0 {
-		share = max(rate/4, 1)
+		l.share = max(rate/4, 1)
 	}
-	for i := range l.ports {
-		l.ports[i] = dataplane.NewLimiter(share, share)
+	l.ports.Store(&[]*dataplane.Limiter{})
+}
+
+// makeRoom makes limiters for ports up to a number, while workers use those that there are.
+func (l *icmpLimit) makeRoom(highest int) {
+	ports := *l.ports.Load()
+	if highest < len(ports) {
+		return
 	}
+	more := slices.Grow(slices.Clone(ports), highest+1-len(ports))
+	for len(more) <= highest {
+		more = append(more, dataplane.NewLimiter(l.share, l.share))
+	}
+	l.ports.Store(&more)
 }
 
 // take reports whether one more may be sent on account of a port.
 func (l *icmpLimit) take(port uint16, now int64) bool {
-	if int(port) < len(l.ports) && l.ports[port].Take(now) && l.total.Take(now) {
+	if ports := *l.ports.Load(); int(port) < len(ports) && ports[port].Take(now) && l.total.Take(now) {
 		l.sent.Add(1)
 		return true
 	}

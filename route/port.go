@@ -65,7 +65,10 @@ func (f *Forwarder) compilePorts(c *Config, old *Forwarder) (x portChanges, err 
 	for _, p := range c.Ports {
 		highest = max(highest, int(p.Number))
 	}
-	f.ports = make([]*port, min(highest, f.state.config.Ports)+1)
+	highest = min(highest, f.state.config.Ports)
+	f.ports = make([]*port, highest+1)
+	f.state.routers.limits.errors.makeRoom(highest)
+	f.state.routers.limits.echoes.makeRoom(highest)
 	var faults []error
 	for _, p := range c.Ports {
 		switch was := old.portAt(p.Number); {

@@ -21,8 +21,8 @@ func newRouterState(c *StateConfig) (*routerState, error) {
 		return nil, err
 	}
 	r := &routerState{neighbors: neighbors}
-	r.limits.errors.init(c.ICMPErrorsPerSecond, c.Ports)
-	r.limits.echoes.init(c.EchoesPerSecond, c.Ports)
+	r.limits.errors.init(c.ICMPErrorsPerSecond)
+	r.limits.echoes.init(c.EchoesPerSecond)
 	return r, nil
 }
 

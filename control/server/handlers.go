@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/control/desired"
 )
 
 // health is the answer of those who ask whether all is well.
@@ -62,16 +63,7 @@ func visible(object any, p *Peer) any {
 	if !ok || p.secrets() {
 		return object
 	}
-	hidden := *secret
-	hidden.Data, hidden.StringData = map[string][]byte{}, nil
-	for key := range secret.Data {
-		hidden.Data[key] = nil
-	}
-	for key := range secret.StringData {
-		hidden.Data[key] = nil
-	}
-	hidden.Annotations = nil // kubectl's last-applied-configuration has the values again
-	return &hidden
+	return desired.WithoutValues(secret)
 }
 
 func (s *Server) confirmTakeover(w *response, _ *request) error {

@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -179,7 +180,7 @@ func TestChangesLeaveNothingBehind(t *testing.T) {
 	if testing.Short() {
 		changes = 5_000
 	}
-	r := start(t, Config{})
+	r := start(t, Config{Log: slog.New(slog.DiscardHandler)}) // the log of tests keeps all
 	r.change(applying(t, segment+ports("a")))
 	requests := []*desired.Request{applying(t, ports("b")), deleting("Port", "b")}
 	round := func(n int) {

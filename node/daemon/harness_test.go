@@ -75,7 +75,9 @@ func begin(t *testing.T, c Config) *running {
 func launch(t *testing.T, c Config) *running {
 	t.Helper()
 	r := &running{t: t, log: &journal{}, signals: make(chan os.Signal), ended: make(chan error, 1)}
-	c.Log = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if c.Log == nil {
+		c.Log = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
 	c.Signals = r.signals
 	if c.Getenv == nil {
 		c.Getenv = func(string) string { return "" }
