@@ -24,6 +24,11 @@ func (d *Daemon) openState() (err error) {
 	if d.db, err = desired.Open(d.store); err != nil {
 		return err
 	}
+	if d.file != nil && d.file.Recovered() != nil && d.file.Recovered().Lost != 0 {
+		if err := d.db.Bump(lostRevisions); err != nil {
+			return err
+		}
+	}
 	d.trials, err = newTakeovers(d.config.Takeover, d.config.TakeoverTimeout, d.store, component(d.config.Log, "takeover"))
 	return err
 }
@@ -48,6 +53,10 @@ func (d *Daemon) openStore() (err error) {
 	}
 	return nil
 }
+
+// lostRevisions is more than how many a state may be older than what was in force: those
+// between two backups.
+const lostRevisions = 1_000_000
 
 // backups are made that often, if anything has changed.
 const backups = time.Minute
