@@ -73,7 +73,11 @@ func (t *tape) printOne(event api.EventType, i *item) error {
 	}
 	switch t.o.out.form {
 	case formName:
-		_, err := fmt.Fprintln(w, i.ref)
+		name := i.ref
+		if t.o.watchEvents {
+			name = string(event) + " " + name
+		}
+		_, err := fmt.Fprintln(w, name)
 		return err
 	case formYAML:
 		if _, err := io.WriteString(w, "---\n"); err != nil {
