@@ -137,7 +137,8 @@ func TestWatchedObjects(t *testing.T) {
 	case <-time.After(testPatience):
 		t.Fatal("not all is told")
 	}
-	told = slices.DeleteFunc(told, func(s string) bool { return s == "0 BOOKMARK" })
-	require.Equal(t, []string{"1 BOOKMARK", "2 ADDED", "3 DELETED", "4 ADDED", "5 DELETED"}, told)
+	// How many bookmarks there are depends on when it begins.
+	told = slices.DeleteFunc(told, func(s string) bool { return strings.HasSuffix(s, "BOOKMARK") })
+	require.Equal(t, []string{"2 ADDED", "3 DELETED", "4 ADDED", "5 DELETED"}, told)
 	r.stop()
 }
