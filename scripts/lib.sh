@@ -47,7 +47,8 @@ run_tests() {
   local flags=("${@:1:$#-1}")
   mkdir -p bin
   go build -o bin/testreport ./internal/testreport
-  go test -json -timeout 5m "$@" | bin/testreport -name "$name" -again "$again" && return
+  # Three packages at a time: those with devices and labs wait more than they work.
+  go test -json -timeout 5m -p 3 "$@" | bin/testreport -name "$name" -again "$again" && return
   [ -s "$again" ] || return 1
   while read -r package test; do
     step "unsteady: $test of $package; again, three times"
