@@ -172,7 +172,7 @@ func (n *Node) Routes() *route.State { return n.routes }
 func unsupported(m *control.Model, o *Options) error {
 	var idle error
 	if !o.AllowIdle {
-		idle = notImplemented(m)
+		idle = Idle(m)
 	}
 	return errors.Join(Unsupported(m), idle, unopenable(m, o.Devices))
 }

@@ -37,9 +37,9 @@ func Unsupported(m *control.Model) error {
 	return errors.Join(faults...)
 }
 
-// notImplemented refuses objects that this version accepts and does not put into effect: who
-// relied on them would be wrong.
-func notImplemented(m *control.Model) error {
+// Idle returns an error that names each object that this version accepts and does not put into
+// effect: who relied on it would be wrong. See Options.AllowIdle.
+func Idle(m *control.Model) error {
 	var faults []error
 	for _, k := range m.NotImplemented {
 		faults = append(faults, fmt.Errorf("%s is %w: %s; leave it out", k, ErrUnsupported, control.NotImplemented(k.Kind)))

@@ -50,7 +50,7 @@ nothing. Run it as the user, and in the container, that Sluice is to run in.
 			o.Socket = strings.TrimPrefix(address, "unix:")
 			if len(configs) > 0 {
 				var err error
-				if o.Model, err = loadModel(configs, cmd.InOrStdin(), skipUnknown); err != nil {
+				if o.Model, err = loadModel(configs, cmd.InOrStdin(), cmd.ErrOrStderr(), skipUnknown); err != nil {
 					return withStatus(exitConfig, err)
 				}
 			}

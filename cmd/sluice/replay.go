@@ -53,7 +53,10 @@ each drop) and report.json (counters and the ledger).`,
 			if c.Workers < 1 || c.Workers > 64 {
 				return withStatus(exitUsage, fmt.Errorf("--workers %d is not between 1 and 64", c.Workers))
 			}
-			if c.Model, err = loadModel(configs, cmd.InOrStdin(), skipUnknown); err != nil {
+			if c.Model, err = loadModel(configs, cmd.InOrStdin(), cmd.ErrOrStderr(), skipUnknown); err != nil {
+				return withStatus(exitConfig, err)
+			}
+			if err := node.Idle(c.Model); err != nil {
 				return withStatus(exitConfig, err)
 			}
 			return runReplay(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), c, quiet)
@@ -66,7 +69,7 @@ each drop) and report.json (counters and the ledger).`,
 	f.IntVar(&c.Workers, "workers", 1, "number of workers, 1 to 64; results do not depend on it")
 	f.Uint64Var(&c.Seed, "seed", 1, "of hashes and faults")
 	f.StringVar(&damage, "faults", "", "damage what ports receive, e.g. loss=0.01,duplicate=0.01,reorder=0.05,corrupt=0.001,truncate=0.001")
-	f.BoolVar(&skipUnknown, "skip-unknown", false, "pass over objects of kinds that this version does not know")
+	f.BoolVar(&skipUnknown, "skip-unknown", false, "pass over objects of kinds that this version does not know, or does nothing with; they are listed")
 	f.BoolVarP(&quiet, "quiet", "q", false, "print nothing but errors")
 	for _, name := range []string{"config", "in"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
@@ -77,15 +80,24 @@ each drop) and report.json (counters and the ledger).`,
 }
 
 // loadModel reads and compiles a configuration, and refuses what this version
-// can't put into effect.
-func loadModel(paths []string, stdin io.Reader, skipUnknown bool) (*control.Model, error) {
-	objects, faults := control.Load(paths, stdin, control.Options{SkipUnknown: skipUnknown})
+// can't put into effect. With skipUnknown, objects of which this version knows nothing, or with
+// which it does nothing, are passed over and listed on errOut.
+func loadModel(paths []string, stdin io.Reader, errOut io.Writer, skipUnknown bool) (*control.Model, error) {
+	objects, faults := control.Load(paths, stdin, control.Options{SkipUnknown: skipUnknown, Skipped: func(s control.Skipped) {
+		fmt.Fprintf(errOut, "skipped: %s:%d:%d: %s %s: %s\n", s.File, s.Line, s.Column, s.Kind, s.Name, s.Reason)
+	}})
 	if len(faults) > 0 {
 		return nil, faults
 	}
 	model, faults := control.Compile(control.Input{Objects: objects, Revision: 1})
 	if len(faults) > 0 {
 		return nil, faults
+	}
+	if skipUnknown {
+		for _, k := range model.NotImplemented {
+			fmt.Fprintf(errOut, "skipped: %s: %s\n", k, control.NotImplemented(k.Kind))
+		}
+		model.NotImplemented = nil
 	}
 	if err := node.Unsupported(model); err != nil {
 		return nil, err

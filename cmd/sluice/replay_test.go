@@ -83,11 +83,26 @@ func TestConfigForms(t *testing.T) {
 		{"a folder of files", "", []string{"--config", folder}},
 		{"standard input", site, []string{"--config", "-"}},
 		{"a file and standard input", half2, []string{"--config", half1, "--config", "-"}},
-		{"objects of kinds that are not known are passed over", site + "---\napiVersion: example.org/v1\nkind: Ship\nmetadata: {name: x}\n", []string{"--config", "-", "--skip-unknown"}},
 	} {
 		got := sluiceWith(t, t.Context(), row.stdin, append([]string{"replay", "--in", in}, row.args...)...)
 		require.Equal(t, want, got, row.why)
 	}
+	const more = `---
+apiVersion: example.org/v1
+kind: Ship
+metadata: {name: x}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: front}
+spec: {ports: [{port: 80}]}
+`
+	skipping := sluiceWith(t, t.Context(), site+more, "replay", "--in", in, "--config", "-", "--skip-unknown")
+	require.Regexp(t, `^skipped: -:\d+:1: Ship x: this version does not know the kind\nskipped: Service default/front: this version has no load balancer\n`, skipping.err)
+	require.Equal(t, []any{want.status, want.out}, []any{skipping.status, skipping.out}, "the rest is as without them")
+	refused := sluiceWith(t, t.Context(), site+strings.SplitAfter(more, "name: x}\n")[1], "replay", "--in", in, "--config", "-")
+	require.Equal(t, exitConfig, refused.status)
+	require.Contains(t, refused.err, "Service default/front is not supported by this version: this version has no load balancer; leave it out")
 
 	got := sluiceWith(t, t.Context(), "kind: Port\n", "replay", "--config", "-", "--in", in)
 	require.Equal(t, exitConfig, got.status)
