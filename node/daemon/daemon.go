@@ -217,7 +217,7 @@ func (d *Daemon) makeNode(m *control.Model, planned []*desired.Transaction) (err
 func (d *Daemon) ready(planned []*desired.Transaction) {
 	took := time.Since(d.started)
 	d.mu.Lock()
-	d.status.Started, d.status.Ready = d.started, true
+	d.status.Started, d.status.Ready, d.status.Revision = d.started, true, d.model.Revision
 	d.mu.Unlock()
 	d.inForce(d.model, planned)
 	d.tellDevices(func(string) bool { return true })
