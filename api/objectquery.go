@@ -37,7 +37,7 @@ func HistoryFields() []string {
 // make sense, is for who has objects to say.
 func ParseObjectFilter(q url.Values) (ObjectFilter, error) {
 	var f ObjectFilter
-	err := readQuery(q, "objects", ObjectFields(), []string{fieldKind, fieldName}, func(field, v string) (err error) {
+	err := readQuery(q, "objects can't be asked for by %q; want %s", ObjectFields(), []string{fieldKind, fieldName}, func(field, v string) (err error) {
 		switch field {
 		case fieldKind:
 			f.Kinds = append(f.Kinds, v)
@@ -64,7 +64,7 @@ func ParseObjectFilter(q url.Values) (ObjectFilter, error) {
 // names every fault and wraps ErrInvalid.
 func ParseHistoryFilter(q url.Values) (HistoryFilter, error) {
 	var f HistoryFilter
-	err := readQuery(q, "the history", HistoryFields(), nil, func(field, v string) (err error) {
+	err := readQuery(q, "the history can't be asked for by %q; want %s", HistoryFields(), nil, func(field, v string) (err error) {
 		switch field {
 		case fieldKind:
 			f.Object.Kind = v
@@ -91,17 +91,17 @@ func ParseHistoryFilter(q url.Values) (HistoryFilter, error) {
 	return f, nil
 }
 
-// readQuery calls set for each value of a query about something, and returns all faults.
-// Fields that are not among several are given once.
-func readQuery(q url.Values, what string, fields, several []string, set func(field, v string) error) error {
+// readQuery calls set for each value of a query, and returns all faults; refusal is a format for a
+// field that is not among fields, and these. Fields that are not among several are given once.
+func readQuery(q url.Values, refusal string, fields, several []string, set func(field, v string) error) error {
 	var faults []error
 	for _, field := range sortedFields(q) {
 		values := q[field]
 		switch {
 		case !slices.Contains(fields, field):
-			faults = append(faults, fmt.Errorf("%s can't be asked for by %q; want %s", what, clip(field), strings.Join(fields, ", ")))
+			faults = append(faults, fmt.Errorf(refusal, clip(field), strings.Join(fields, ", ")))
 		case slices.Contains(several, field) && len(values) > maxFilterNames:
-			faults = append(faults, fmt.Errorf("%s is given %d times; at most %d", field, len(values), maxFilterNames))
+			faults = append(faults, fmt.Errorf("%d %ss are too many; at most %d", len(values), field, maxFilterNames))
 		case !slices.Contains(several, field) && len(values) > 1:
 			faults = append(faults, fmt.Errorf("%s is given %d times", field, len(values)))
 		default:

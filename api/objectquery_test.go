@@ -30,7 +30,7 @@ func TestParseObjectFilter(t *testing.T) {
 		{"much text", "namespace=" + strings.Repeat("x", 600), api.ObjectFilter{}, "has 600 bytes; at most 512"},
 		{"selectors may be longer", "labelSelector=" + strings.Repeat("x", 600), api.ObjectFilter{Labels: strings.Repeat("x", 600)}, ""},
 		{"and not without end", "labelSelector=" + strings.Repeat("x", 5000), api.ObjectFilter{}, "has 5000 bytes; at most 4096"},
-		{"many names", strings.Repeat("name=x&", 1025), api.ObjectFilter{}, "name is given 1025 times; at most 1024"},
+		{"many names", strings.Repeat("name=x&", 1025), api.ObjectFilter{}, "1025 names are too many; at most 1024"},
 		{"every fault is told", "a=1&limit=x", api.ObjectFilter{}, "\nlimit \"x\""},
 	} {
 		t.Run(row.why, func(t *testing.T) {

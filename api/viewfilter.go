@@ -2,7 +2,6 @@ package api
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -70,37 +69,14 @@ func (f *Filter) Query() url.Values {
 
 // ParseFilter reads the query about a kind. The error names every fault and wraps ErrInvalid.
 func ParseFilter(k ViewKind, q url.Values) (f Filter, err error) {
-	var faults []error
-	for _, field := range sortedFields(q) {
-		values := q[field]
-		switch {
-		case !slices.Contains(k.Filters, field):
-			faults = append(faults, fmt.Errorf("%s can't be filtered by %q; they can by %s", k.Name, clip(field), strings.Join(k.Filters, ", ")))
-		case field == fieldName && len(values) > maxFilterNames:
-			faults = append(faults, fmt.Errorf("%d names are too many; at most %d", len(values), maxFilterNames))
-		case field != fieldName && len(values) > 1:
-			faults = append(faults, fmt.Errorf("%s is given %d times", field, len(values)))
-		default:
-			for _, v := range values {
-				if err := f.set(field, v); err != nil {
-					faults = append(faults, fmt.Errorf("%s %q: %w", field, clip(v), err))
-				}
-			}
-		}
-	}
-	if len(faults) > 0 {
-		return Filter{}, invalid{errors.Join(faults...)}
+	err = readQuery(q, k.Name+" can't be filtered by %q; they can by %s", k.Filters, []string{fieldName}, f.set)
+	if err != nil {
+		return Filter{}, err
 	}
 	return f, nil
 }
 
 func (f *Filter) set(field, v string) (err error) {
-	if v == "" {
-		return errors.New("is empty")
-	}
-	if len(v) > maxFilterText {
-		return fmt.Errorf("has %d bytes; at most %d", len(v), maxFilterText)
-	}
 	switch field {
 	case fieldName:
 		f.Names = append(f.Names, v)
