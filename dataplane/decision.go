@@ -148,9 +148,10 @@ func (w *Worker) decide(v *Vector, i int) {
 		}
 	}
 	bit := uint64(1) << i
+	id, created := flowtable.ID(0), false
 	switch d.outcome {
 	case forwarded:
-		w.admit(v, i, d)
+		id, created = w.admit(v, i, d)
 	case consumed:
 		v.Live &^= bit
 		count(&w.counters[v.In.Number].consumed, 1)
@@ -163,10 +164,14 @@ func (w *Worker) decide(v *Vector, i int) {
 	default:
 		v.Drop(i, packet.NoDestination)
 	}
+	for _, c := range v.Snap.Conclude {
+		c.Conclude(d, id, created)
+	}
 }
 
-// admit makes the session of a permitted frame, or renews its permit.
-func (w *Worker) admit(v *Vector, i int, d *Decision) {
+// admit makes the session of a permitted frame, or renews its permit. It returns the direction of the
+// session that has the permit, 0 if none is kept, and whether it has begun.
+func (w *Worker) admit(v *Vector, i int, d *Decision) (id flowtable.ID, created bool) {
 	v.hop[i] = d.hop
 	bit := uint64(1) << i
 	v.Routed = v.Routed&^bit | d.hop.routed()<<i
@@ -175,9 +180,9 @@ func (w *Worker) admit(v *Vector, i int, d *Decision) {
 		if !d.Info.Has(packet.ICMPError) {
 			v.Entry[i] = 0
 		}
-		return
+		return 0, false
 	}
-	id := d.Session
+	id = d.Session
 	if id == 0 {
 		zone := d.outZone
 		if out := v.Snap.Port(d.hop.port()); out != nil && out.Sessions != 0 {
@@ -185,11 +190,11 @@ func (w *Worker) admit(v *Vector, i int, d *Decision) {
 		}
 		reply := d.Translated.Reverse().WithZone(zone)
 		var reason packet.Reason
-		var created bool
 		id, created, reason = w.flows.Create(d.Info.Key, reply, d.Info, v.Frame(i), v.Now)
 		if reason != packet.None {
+			d.Drop(reason)
 			v.Drop(i, reason)
-			return
+			return 0, false
 		}
 		if created {
 			v.created = true
@@ -204,4 +209,5 @@ func (w *Worker) admit(v *Vector, i int, d *Decision) {
 	// claim one flow; this frame goes its way, the entry keeps the other's permit.
 	w.table.Entry(id).StorePermit(&d.Permit, link0, link1)
 	v.Hit |= bit
+	return id, created
 }

@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"github.com/sluice-net/sluice/flowtable"
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -14,6 +15,7 @@ type Snapshot struct {
 	Stages   []Stage     // the pipeline, in order
 	Deciders []Step      // the decision, in order
 	Admit    []Admitter  // asked about each receiver of a flood
+	Conclude []Concluder // told how each decision ended
 	Refresh  []Refresher // told about live flows, every RefreshNs for each
 	Tickers  []Ticker    // called at the end of every turn
 	Taps     []Tap       // observation points; none is the fast case
@@ -92,6 +94,13 @@ type Decider interface {
 type Step struct {
 	Name    string
 	Decider Decider
+}
+
+// A Concluder hears how a decision ended, whichever decider ended it: for what depends on all of
+// them, and on whether there was room for a session. id is the direction of the session that
+// the frame belongs to, 0 if none is kept; created says that the frame has begun it.
+type Concluder interface {
+	Conclude(d *Decision, id flowtable.ID, created bool)
 }
 
 // An Admitter says whether a port may receive a copy of a flooded frame; a Reason other than None

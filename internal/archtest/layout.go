@@ -54,6 +54,11 @@ var Layout = []Row{
 		Why:      "The engine runs stages without knowing which; x/sys is there to pin threads and to wait on descriptors.",
 	},
 	{
+		Packages: []string{"firewall/policy"},
+		Ours:     []string{"packet"},
+		Why:      "Rules as plain data are what control makes and the firewall enforces: the one thing of a feature that both know.",
+	},
+	{
 		Packages: []string{"firewall", "lb", "qos", "mirror", "route", "dhcp", "trace"},
 		Ours:     []string{"packet", "flowtable", "dataplane", "internal/*"},
 		Theirs:   []string{Anyone},
@@ -73,7 +78,7 @@ var Layout = []Row{
 	},
 	{
 		Packages: []string{"control"},
-		Ours:     []string{"packet", "api", "internal/*"},
+		Ours:     []string{"packet", "firewall/policy", "api", "internal/*"},
 		Theirs:   []string{Anyone},
 		Why:      "Desired state can run in a process of its own, so it must not reach into the engine or a feature.",
 	},
