@@ -4,21 +4,50 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/sluice-net/sluice/firewall/policy"
+	"github.com/sluice-net/sluice/packet"
 )
 
 // What objects say, before it is known who is meant: each kind of policy is made into
-// drafts, and one resolver makes the Policy of drafts and endpoints.
+// drafts, and one resolver makes the Policy of drafts and endpoints. A draft follows from its object
+// alone, and is not written to once it was handed over.
 
 // draft is a Section before its rules are resolved.
 type draft struct {
-	policy.Section // but for Rules
+	// Section is but for Rules; Origin may be left out as well: the resolver fills it in,
+	// and Title if it is empty.
+	policy.Section
 
-	rules []draftRule
+	// part tells the sections of one object from each other, in letters that stay the same:
+	// "allow", "isolate ingress". Empty where an object has one section.
+	part  string
+	place place
+
+	appliedTo selection // of all rules: each is at ports that are in this and in its own; everybody if nil
+	rules     []draftRule
 }
+
+// place is where a section stands among those of its category.
+type place uint8
+
+const (
+	// bySequence: Category and Sequence say it: what is written by hand, and the tier Admin.
+	bySequence place = iota
+
+	// The others are in category Application between the two markers, in this order; Sequence
+	// orders those of one place among each other, 0 to 1000, and the resolver adds the markers'. Of
+	// equal Sequence are they by Origin.
+	allowing  // what NetworkPolicies allow
+	isolating // what is then left of the traffic of pods that NetworkPolicies select
+	baseline  // the tier Baseline
+)
 
 // draftRule is a Rule before its members are known.
 type draftRule struct {
-	policy.Rule // but for ID, AppliedTo, Source, Destination, and Services with named ports
+	// Rule is but for ID, AppliedTo, Source, Destination, and Services with named ports. Name
+	// is of no other rule of the draft, but may be empty; Families is both if 0, Directions is both if 0.
+	policy.Rule
+
+	disabled bool // keeps its ID, but is not in the policy
 
 	appliedTo   selection // ports; everybody if nil
 	source      selection
@@ -26,7 +55,7 @@ type draftRule struct {
 
 	// named are services whose port is a name, which each destination may resolve to
 	// another number, or to none (Kubernetes: a container's port). They are
-	// alternatives to Services.
+	// alternatives to Services. Is there one, then empty Services are nothing rather than all.
 	named []namedPort
 }
 
@@ -40,9 +69,14 @@ type namedPort struct {
 // everybody; empty, but not nil, is nobody.
 type selection []term
 
-// term is either a condition on endpoints or a list of addresses.
+// term is one of: a list of addresses (prefixes or macs is not nil), a reference to a Group (group is not
+// empty), or a condition on endpoints: all that is said of them has to hold, and a term that says nothing
+// is every endpoint. What is of another kind of term has no meaning.
 type term struct {
-	prefixes []policy.Prefix // addresses; the rest is of no meaning then
+	prefixes []policy.Prefix // in any order, and may overlap: the resolver tidies up
+	macs     []packet.MAC
+
+	group string // "NAMESPACE/NAME", or "/NAME" of a Group without a namespace
 
 	namespaced bool            // only endpoints that are in a namespace: pods, and ports with a namespace
 	namespace  string          // only those in it; empty is any
@@ -50,4 +84,13 @@ type term struct {
 	of         labels.Selector // on the endpoint's own labels; nil is any
 	segment    string          // only those whose own segment it is; empty is any
 	port       string          // only the one of that name; empty is any
+	conditions []condition     // only those that meet all of them
+}
+
+// Fault is a mistake in an object, or of objects together. Object is set by the resolver.
+type Fault struct {
+	Object  any    // as it was given: *api.SecurityPolicy, *networkingv1.NetworkPolicy…
+	Path    string // of the field: spec.rules[0].action
+	Message string // lower case, no full stop, without the path
+	Hint    string // what to write instead; may be empty
 }
