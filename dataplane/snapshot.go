@@ -107,7 +107,7 @@ type Concluder interface {
 // drops the copy. It does for floods what a Decider after the one that forwards does
 // for frames with one receiver.
 type Admitter interface {
-	Admit(w *Worker, in *packet.Info, from, to uint16) packet.Reason
+	Admit(w *Worker, in *packet.Info, frame []byte, from, to uint16) packet.Reason
 }
 
 // A Refresher hears of flows that are in use, so that what they depend on (a

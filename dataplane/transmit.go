@@ -124,7 +124,7 @@ func (w *Worker) admits(v *Vector, i int, to *PortConfig) packet.Reason {
 		return packet.FrameTooLong
 	}
 	for _, a := range v.Snap.Admit {
-		if r := a.Admit(w, in, v.In.Number, to.Number); r != packet.None {
+		if r := a.Admit(w, in, v.Frame(i), v.In.Number, to.Number); r != packet.None {
 			return r
 		}
 	}

@@ -57,6 +57,9 @@ func (w *Worker) ID() int { return w.id }
 // Snapshot returns the one the worker uses in this turn.
 func (w *Worker) Snapshot() *Snapshot { return w.snap }
 
+// Now returns the time of the vector in hand, ns.
+func (w *Worker) Now() int64 { return w.vector.Now }
+
 // Arena returns the frames' memory.
 func (w *Worker) Arena() *packet.Arena { return w.arena }
 

@@ -46,3 +46,19 @@ type Info struct {
 
 // Has reports whether any of the flags f is set.
 func (in *Info) Has(f Flags) bool { return in.Flags&f != 0 }
+
+// Addresses returns the source and destination of the IP packet in a frame that Parse has made in of. Of an
+// ICMP error these are its own, where Key has those of what it quotes.
+func Addresses(frame []byte, in *Info) (src, dst Addr) {
+	if int(in.L3) > len(frame) {
+		return Addr{}, Addr{}
+	}
+	if in.Has(IsIPv4) {
+		if ip, ok := AsIPv4(frame[in.L3:]); ok {
+			return ip.Src(), ip.Dst()
+		}
+	} else if ip, ok := AsIPv6(frame[in.L3:]); ok {
+		return ip.Src(), ip.Dst()
+	}
+	return Addr{}, Addr{}
+}

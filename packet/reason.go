@@ -62,6 +62,7 @@ const (
 	SessionInvalid   // not a legal first packet, or outside the session's state or window
 	SessionTableFull // no session could be made and none evicted
 	SourceLimit      // the source has as many sessions as it may
+	RuleLimit        // the firewall rule that allows it has as many sessions as it may, in all or of this source
 	SessionUnrelated // ICMP error that belongs to no session
 
 	// Policy, load balancing, QoS: set by the features.
@@ -127,6 +128,7 @@ var reasons = [NumReasons]struct{ name, component, meaning string }{
 	SessionInvalid:      {"CT_INVALID", "Sessions", "not a legal first packet, or outside the session's state or window"},
 	SessionTableFull:    {"CT_TABLE_FULL", "Sessions", "no session could be made and none evicted"},
 	SourceLimit:         {"CT_SOURCE_LIMIT", "Sessions", "the source has as many sessions as it may"},
+	RuleLimit:           {"CT_RULE_LIMIT", "Sessions", "the firewall rule that allows it has as many sessions as it may, in all or of this source"},
 	SessionUnrelated:    {"CT_UNRELATED_ICMP_ERROR", "Sessions", "ICMP error that belongs to no session"},
 	PolicyDenied:        {"POLICY_DENIED", "NetworkPolicy", "a firewall rule drops it"},
 	PolicyRejected:      {"POLICY_REJECTED", "NetworkPolicy", "a firewall rule rejects it; the sender was told"},

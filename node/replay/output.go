@@ -102,7 +102,8 @@ func (o *output) drop(port string, index int64, frame []byte, in *packet.Info, r
 	if in.Has(packet.IsIP) {
 		key := in.Key
 		if in.Has(packet.ICMPError) {
-			key = outer(frame, in)
+			// The packet's own, not those of what it quotes.
+			key.Src, key.Dst = packet.Addresses(frame, in)
 		}
 		src, dst := key.Src.Netip(), key.Dst.Netip()
 		d.Src, d.Dst = &src, &dst
@@ -116,16 +117,6 @@ func (o *output) drop(port string, index int64, frame []byte, in *packet.Info, r
 		_, err = o.drops.Write(append(line, '\n'))
 	}
 	o.err = err
-}
-
-// outer returns the addresses of an ICMP error itself, not of what it quotes.
-func outer(frame []byte, in *packet.Info) (k packet.Key) {
-	if ip, ok := packet.AsIPv4(frame[in.L3:]); ok && in.Has(packet.IsIPv4) {
-		k.Src, k.Dst = ip.Src(), ip.Dst()
-	} else if ip, ok := packet.AsIPv6(frame[in.L3:]); ok {
-		k.Src, k.Dst = ip.Src(), ip.Dst()
-	}
-	return k
 }
 
 // collect takes the records of sessions that have ended.
