@@ -277,38 +277,3 @@ func (f *Forwarder) sourceFor(seg *segment, peer packet.Addr) (a packet.Addr, fo
 	id := f.fibs[seg.router].id
 	return id, id != packet.Addr{}
 }
-
-// scope says how far an address reaches.
-type scope uint8
-
-const (
-	scopeGlobal    scope = iota // a host's, that routers forward from and to
-	scopeNone                   // unspecified, or of "this network" (RFC 1122 section 3.2.1.3)
-	scopeLoopback               // never on a wire
-	scopeLink                   // not beyond the link (RFC 3927 section 7, RFC 4291 section 2.5.6)
-	scopeMulticast              // a group
-	scopeBroadcast              // 255.255.255.255
-)
-
-// scopeOf returns the scope of an address.
-func scopeOf(a packet.Addr) scope {
-	if a.Is4() {
-		switch b := a.As4(); {
-		case b[0] == 0:
-			return scopeNone
-		case b == [4]byte{255, 255, 255, 255}:
-			return scopeBroadcast
-		}
-	}
-	switch ip := a.Netip(); {
-	case ip.IsUnspecified():
-		return scopeNone
-	case ip.IsLoopback():
-		return scopeLoopback
-	case ip.IsMulticast():
-		return scopeMulticast
-	case ip.IsLinkLocalUnicast():
-		return scopeLink
-	}
-	return scopeGlobal
-}

@@ -67,8 +67,8 @@ func (f *Forwarder) compilePorts(c *Config, old *Forwarder) (x portChanges, err 
 	}
 	highest = min(highest, f.state.config.Ports)
 	f.ports = make([]*port, highest+1)
-	f.state.routers.limits.errors.makeRoom(highest)
-	f.state.routers.limits.echoes.makeRoom(highest)
+	f.state.routers.limits.errors.MakeRoom(highest)
+	f.state.routers.limits.echoes.MakeRoom(highest)
 	var faults []error
 	for _, p := range c.Ports {
 		switch was := old.portAt(p.Number); {

@@ -2,6 +2,7 @@ package route
 
 import (
 	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/dataplane/answer"
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -28,7 +29,7 @@ func (f *Forwarder) resolve(d *dataplane.Decision, seg, out *segment, next packe
 	switch {
 	case d.Done(): // it waits, or must not
 	case s.state == neighborFailed:
-		f.refuse(d, seg, packet.NeighborUnresolved, icmpNoHost, 0)
+		f.refuse(d, seg, packet.NeighborUnresolved, answer.NoHost, 0)
 	default:
 		t.use(s.id, d.Now)
 		f.forward(d, seg, s.hop)
@@ -90,7 +91,7 @@ func (f *Forwarder) heard(w *dataplane.Worker, zone packet.Zone, ip packet.Addr,
 		t.confirm(s.id, now)
 		return false
 	}
-	if s.id == 0 && (f.segmentOf(zone).uplink >= 0 || scopeOf(ip) != scopeGlobal && scopeOf(ip) != scopeLink) {
+	if s.id == 0 && (f.segmentOf(zone).uplink >= 0 || ip.Scope() != packet.ScopeGlobal && ip.Scope() != packet.ScopeLink) {
 		return false
 	}
 	waiting, n := t.learn(f, zone, ip, at, now)
@@ -345,7 +346,7 @@ func (f *Forwarder) giveUp(w *dataplane.Worker, x *task, now int64) {
 		if seg := f.segmentOf(p.zone); i == 0 && seg != nil && seg.router >= 0 {
 			var in packet.Info
 			if packet.Parse(w.Arena().Frame(p.buf), &in) == packet.None && in.Has(packet.IsIP) {
-				f.sendError(w, seg, p.buf, &in, icmpNoHost, 0, now)
+				f.sendError(w, seg, p.buf, &in, answer.NoHost, 0, now)
 			}
 		}
 		w.Discard(p.buf, packet.NeighborUnresolved)

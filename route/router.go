@@ -2,6 +2,7 @@ package route
 
 import (
 	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/dataplane/answer"
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -20,10 +21,9 @@ func newRouterState(c *StateConfig) (*routerState, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &routerState{neighbors: neighbors}
-	r.limits.errors.init(c.ICMPErrorsPerSecond)
-	r.limits.echoes.init(c.EchoesPerSecond)
-	return r, nil
+	return &routerState{neighbors: neighbors, limits: icmpLimits{
+		errors: answer.NewLimit(c.ICMPErrorsPerSecond), echoes: answer.NewLimit(c.EchoesPerSecond),
+	}}, nil
 }
 
 func (r *routerState) close() error { return r.neighbors.index.Close() }
@@ -67,8 +67,8 @@ func (f *Forwarder) route(d *dataplane.Decision, seg *segment) {
 		return
 	}
 	src, dst := sourceIP(d), destination(d)
-	from := scopeOf(src)
-	if from != scopeGlobal && from != scopeLink {
+	from := src.Scope()
+	if from != packet.ScopeGlobal && from != packet.ScopeLink {
 		d.Drop(packet.InvalidSourceIP)
 		return
 	}
@@ -76,18 +76,18 @@ func (f *Forwarder) route(d *dataplane.Decision, seg *segment) {
 		f.refuseService(d, seg)
 		return
 	}
-	if scopeOf(dst) != scopeGlobal {
+	if dst.Scope() != packet.ScopeGlobal {
 		d.Drop(packet.NotForwardable)
 		return
 	}
-	if from == scopeLink {
-		f.refuse(d, seg, packet.NotForwardable, icmpBeyondScope, 0)
+	if from == packet.ScopeLink {
+		f.refuse(d, seg, packet.NotForwardable, answer.BeyondScope, 0)
 		return
 	}
 	p, found := f.fibs[seg.router].lookup(dst)
 	switch {
 	case !found:
-		f.refuse(d, seg, packet.NoRoute, icmpNoRoute, 0)
+		f.refuse(d, seg, packet.NoRoute, answer.NoRoute, 0)
 		return
 	case p.kind == pathLocal || p.kind == pathProxied:
 		f.refuseService(d, seg)
@@ -99,7 +99,7 @@ func (f *Forwarder) route(d *dataplane.Decision, seg *segment) {
 		d.Drop(packet.NoRoute)
 		return
 	case in.TTL <= 1:
-		f.refuse(d, seg, packet.TTLExceeded, icmpTTLExceeded, 0)
+		f.refuse(d, seg, packet.TTLExceeded, answer.TTLExceeded, 0)
 		return
 	}
 	next := dst
@@ -130,11 +130,11 @@ func destination(d *dataplane.Decision) packet.Addr {
 func (f *Forwarder) refuseService(d *dataplane.Decision, seg *segment) {
 	switch d.Info.Proto {
 	case packet.ProtoTCP, packet.ProtoUDP, packet.ProtoSCTP:
-		f.refuse(d, seg, packet.NoService, icmpNoPort, 0)
+		f.refuse(d, seg, packet.NoService, answer.NoPort, 0)
 	case packet.ProtoICMP, packet.ProtoICMPv6, packet.ProtoIGMP:
 		d.Drop(packet.NoService)
 	default:
-		f.refuse(d, seg, packet.NoService, icmpNoProtocol, 0)
+		f.refuse(d, seg, packet.NoService, answer.NoProtocol, 0)
 	}
 }
 
@@ -151,7 +151,7 @@ func (f *Forwarder) forward(d *dataplane.Decision, seg *segment, ref hopRef) {
 	}
 	if mtu := uint32(hop.MTU); tooLong(d, mtu) {
 		if !mayFragment(d) {
-			f.refuse(d, seg, packet.FragmentationNeeded, icmpTooBig, mtu)
+			f.refuse(d, seg, packet.FragmentationNeeded, answer.TooBig, mtu)
 			return
 		}
 		f.state.routers.cuts[d.W.ID()].add(d.Buf, &hop)

@@ -190,7 +190,7 @@ func (d *domain) addNetwork(prefix netip.Prefix, router netip.Addr) error {
 		return fmt.Errorf("%s: %v is not a network", d.name, prefix)
 	}
 	router = router.Unmap()
-	if router.IsValid() && (router.Is4() != prefix.Addr().Is4() || scopeOf(packet.AddrFrom(router)) != scopeGlobal) {
+	if router.IsValid() && (router.Is4() != prefix.Addr().Is4() || packet.AddrFrom(router).Scope() != packet.ScopeGlobal) {
 		return fmt.Errorf("%s: %s cannot be the router's address in %s", d.name, router, prefix)
 	}
 	d.networks = append(d.networks, network{prefix.Masked(), router})
