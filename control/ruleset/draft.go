@@ -49,6 +49,10 @@ type draftRule struct {
 
 	disabled bool // keeps its ID, but is not in the policy
 
+	// byDefault: what the policy's default rule does is what this one does, whatever Action says:
+	// Pass in the tier Baseline, which nothing follows but the default.
+	byDefault bool
+
 	appliedTo   selection // ports; everybody if nil
 	source      selection
 	destination selection
