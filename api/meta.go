@@ -21,16 +21,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Group and Version are the native kinds' apiVersion.
+// APIGroup and Version are the native kinds' apiVersion.
 const (
-	Group      = "sluice.dev"
+	APIGroup   = "sluice.dev"
 	Version    = "v1"
-	APIVersion = Group + "/" + Version
+	APIVersion = APIGroup + "/" + Version
 )
 
 // SegmentAnnotation on a Namespace or Pod names the Segment that its ports
 // belong to, instead of the one named after the Namespace.
-const SegmentAnnotation = Group + "/segment"
+const SegmentAnnotation = APIGroup + "/segment"
 
 // TypeMeta and ObjectMeta are Kubernetes' own, not leaner copies: whatever
 // `kubectl get -o yaml` prints must be accepted here, and tools that read

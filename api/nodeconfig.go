@@ -21,6 +21,9 @@ type NodeConfigSpec struct {
 	// DefaultRule is what happens to a packet that no firewall rule matches.
 	DefaultRule DefaultRule `json:"defaultRule,omitzero"`
 
+	// Firewall says what policies are not applied to, and where those of Kubernetes stand.
+	Firewall FirewallConfig `json:"firewall,omitzero"`
+
 	// GatewayMAC is the MAC address of every segment's gateway. Default
 	// 02:50:56:56:44:52, NSX's for all its distributed routers.
 	GatewayMAC MAC `json:"gatewayMAC,omitzero" default:"02:50:56:56:44:52"`
@@ -45,6 +48,27 @@ type DefaultRule struct {
 	// Logged writes a line for each session or packet that the rule decided.
 	// Default false.
 	Logged bool `json:"logged,omitempty"`
+}
+
+// FirewallConfig holds the firewall's settings.
+type FirewallConfig struct {
+	// Exclude are Groups, "NAME" or "NAMESPACE/NAME", whose ports are never filtered, neither what
+	// they send nor what they receive: NSX's exclusion list. Default none.
+	Exclude []string `json:"exclude,omitempty" max:"1024"`
+
+	// Kubernetes is where sections made of Kubernetes' policies stand.
+	Kubernetes KubernetesSections `json:"kubernetes,omitzero"`
+}
+
+// KubernetesSections are two sequence numbers of category Application. What NetworkPolicies and the tier
+// Baseline say lies between them; SecurityPolicies stand before or after.
+type KubernetesSections struct {
+	// TopSequence is where they begin. 1..2147480000, default 1000000.
+	TopSequence int `json:"topSequence,omitempty" min:"1" max:"2147480000" default:"1000000"`
+
+	// BottomSequence is where they end, at least 2000 more than topSequence.
+	// 1..2147483647, default 2000000.
+	BottomSequence int `json:"bottomSequence,omitempty" min:"1" max:"2147483647" default:"2000000"`
 }
 
 // RuleAction is what a rule does with the first packet of a session.

@@ -22,6 +22,10 @@ type PortSpec struct {
 	// with guard nothing else may be sent from here. At most 256; default none.
 	Addresses []PortAddress `json:"addresses,omitempty" max:"256"`
 
+	// NamedPorts are what network policies of Kubernetes may call this
+	// workload's ports, as a Pod's containers say. At most 256; default none.
+	NamedPorts []NamedPort `json:"namedPorts,omitempty" max:"256"`
+
 	// Device is what the port is attached to. Default: nothing, so that the
 	// port is a pcap port in replay and down in the daemon.
 	Device *Device `json:"device,omitempty"`
@@ -65,6 +69,18 @@ type PortAddress struct {
 	// the port's first v4 address, else 0a:58 and the last four bytes of its
 	// first v6 address.
 	MAC MAC `json:"mac,omitzero"`
+}
+
+// NamedPort is a name for a port number of a transport protocol.
+type NamedPort struct {
+	// Name is as in Kubernetes: lower-case letters, digits and -, at most 15.
+	Name string `json:"name" required:"true"`
+
+	// Protocol is TCP (default), UDP or SCTP.
+	Protocol L4Protocol `json:"protocol,omitempty" default:"TCP"`
+
+	// Port is the number. 1..65535.
+	Port int `json:"port" required:"true" min:"1" max:"65535"`
 }
 
 // Device is the driver behind a port and the host's object that it opens.

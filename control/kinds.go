@@ -10,6 +10,8 @@ import (
 	extensionsv1beta1 "k8s.io/api/extensions/v1beta1"
 	networkingv1 "k8s.io/api/networking/v1"
 	networkingv1beta1 "k8s.io/api/networking/v1beta1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"github.com/sluice-net/sluice/api"
 )
@@ -80,8 +82,11 @@ var kinds = []kind{
 	{KindInfo{api.APIVersion, "Router", "routers", "router", []string{"rtr"}, ClusterScope, reflect.TypeFor[api.Router]()}, nil},
 	{KindInfo{api.APIVersion, "IPPool", "ippools", "ippool", []string{"ipp"}, ClusterScope, reflect.TypeFor[api.IPPool]()}, nil},
 	{KindInfo{api.APIVersion, "NATRule", "natrules", "natrule", nil, OptionalScope, nil}, nil},
-	{KindInfo{api.APIVersion, "Group", "groups", "group", nil, OptionalScope, nil}, nil},
-	{KindInfo{api.APIVersion, "SecurityPolicy", "securitypolicies", "securitypolicy", nil, OptionalScope, nil}, nil},
+	{KindInfo{api.APIVersion, "Group", "groups", "group", []string{"grp"}, OptionalScope, reflect.TypeFor[api.Group]()}, nil},
+	{KindInfo{api.APIVersion, "FirewallService", "firewallservices", "firewallservice", []string{"fwsvc"}, OptionalScope, reflect.TypeFor[api.FirewallService]()}, nil},
+	{KindInfo{api.APIVersion, "SecurityPolicy", "securitypolicies", "securitypolicy", []string{"secpol"}, OptionalScope, reflect.TypeFor[api.SecurityPolicy]()}, nil},
+	{KindInfo{api.APIVersion, "SessionTimerProfile", "sessiontimerprofiles", "sessiontimerprofile", nil, OptionalScope, reflect.TypeFor[api.SessionTimerProfile]()}, nil},
+	{KindInfo{api.APIVersion, "FloodProtectionProfile", "floodprotectionprofiles", "floodprotectionprofile", nil, OptionalScope, reflect.TypeFor[api.FloodProtectionProfile]()}, nil},
 	{KindInfo{api.APIVersion, "VirtualServer", "virtualservers", "virtualserver", nil, OptionalScope, nil}, nil},
 	{KindInfo{api.APIVersion, "Pool", "pools", "pool", nil, OptionalScope, nil}, nil},
 	{KindInfo{api.APIVersion, "QoSProfile", "qosprofiles", "qosprofile", nil, OptionalScope, nil}, nil},
@@ -99,6 +104,9 @@ var kinds = []kind{
 	{KindInfo{"networking.k8s.io/v1beta1", "Ingress", "ingresses", "ingress", []string{"ing"}, DefaultScope, reflect.TypeFor[networkingv1beta1.Ingress]()}, &ingressImport},
 	{KindInfo{"extensions/v1beta1", "Ingress", "ingresses", "ingress", []string{"ing"}, DefaultScope, reflect.TypeFor[extensionsv1beta1.Ingress]()}, &ingressImport},
 	{KindInfo{"networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", "networkpolicy", []string{"netpol"}, DefaultScope, reflect.TypeFor[networkingv1.NetworkPolicy]()}, nil},
+	{KindInfo{"policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy", "clusternetworkpolicies", "clusternetworkpolicy", []string{"cnp"}, ClusterScope, reflect.TypeFor[v1alpha2.ClusterNetworkPolicy]()}, nil},
+	{KindInfo{"policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy", "adminnetworkpolicies", "adminnetworkpolicy", []string{"anp"}, ClusterScope, reflect.TypeFor[v1alpha1.AdminNetworkPolicy]()}, nil},
+	{KindInfo{"policy.networking.k8s.io/v1alpha1", "BaselineAdminNetworkPolicy", "baselineadminnetworkpolicies", "baselineadminnetworkpolicy", []string{"banp"}, ClusterScope, reflect.TypeFor[v1alpha1.BaselineAdminNetworkPolicy]()}, nil},
 }
 
 // Kinds returns the kinds that this version reads and keeps: native ones first. Older
@@ -158,8 +166,6 @@ func NotImplemented(kind string) (reason string) {
 	switch kind {
 	case "Service", "Endpoints", "EndpointSlice", "Ingress":
 		return "this version has no load balancer"
-	case "NetworkPolicy":
-		return "this version has no firewall: nothing is blocked"
 	}
 	return ""
 }

@@ -192,7 +192,7 @@ func defName(t reflect.Type) string {
 	path := t.PkgPath()
 	switch {
 	case path == reflect.TypeFor[api.Segment]().PkgPath():
-		return api.Group + "." + api.Version + "." + t.Name()
+		return api.APIGroup + "." + api.Version + "." + t.Name()
 	case strings.HasPrefix(path, "k8s.io/"):
 		elements := strings.Split(path, "/")
 		return strings.Join(elements[len(elements)-2:], ".") + "." + t.Name()
