@@ -46,8 +46,8 @@ func (f *Forwarder) sendError(w *dataplane.Worker, seg *segment, b packet.Index,
 		return
 	}
 	ip := frame[in.L3 : uint32(in.L3)+in.IPLen]
-	sender := answer.Source(ip, v6)
-	if f.isNetwork(seg, sender) || f.isNetwork(seg, in.Key.Dst) {
+	sender, receiver := packet.Addresses(frame, in)
+	if f.isNetwork(seg, sender) || f.isNetwork(seg, receiver) {
 		return
 	}
 	from, found := f.sourceFor(seg, sender)

@@ -58,7 +58,7 @@ func Answerable(frame []byte, in *packet.Info) bool {
 	if in.Proto == ICMPOf(v6) && maybeError(v6, ip[in.L4-in.L3:]) {
 		return false
 	}
-	src, dst := Source(ip, v6), in.Key.Dst
+	src, dst := packet.Addresses(frame, in)
 	if from := src.Scope(); from != packet.ScopeGlobal && (from != packet.ScopeLink || !v6) {
 		return false
 	}
@@ -86,15 +86,6 @@ func ICMPOf(v6 bool) uint8 {
 		return packet.ProtoICMPv6
 	}
 	return packet.ProtoICMP
-}
-
-// Source returns the source address of an IP packet: Info.Key is the one that an ICMP
-// error quotes, if it is one.
-func Source(ip []byte, v6 bool) packet.Addr {
-	if v6 {
-		return packet.IPv6(ip).Src()
-	}
-	return packet.IPv4(ip).Src()
 }
 
 // SendError sends an ICMP error with e around it, of which Proto and TOS are filled in, on
