@@ -16,11 +16,13 @@ type Packet struct {
 	Protocol  uint8
 	SrcPort   uint16
 	DstPort   uint16 // of ICMP: type << 8 | code
+
+	// Of an Input about frames: these in place of the five above, and DstPort is the EtherType.
+	SrcMAC, DstMAC packet.MAC
 }
 
-// Linear finds the first rule of sections that matches a packet by asking each: what any other
-// way of finding it has to agree with. It returns nil if there is none. Sections of
-// category Ethernet are passed over.
+// Linear finds the first rule of a tier that matches a packet by asking each: what any other
+// way of finding it has to agree with. It returns nil if there is none.
 func Linear(in *Input, tier int, p *Packet) *Match {
 	for _, s := range in.Tiers[tier] {
 		for i := range s.Rules {
@@ -33,12 +35,21 @@ func Linear(in *Input, tier int, p *Packet) *Match {
 }
 
 func matches(in *Input, r *policy.Rule, p *Packet) bool {
+	if r.Directions&p.Direction == 0 || !in.applies(r.AppliedTo, p.Port) {
+		return false
+	}
+	if in.Ethernet {
+		return in.holdsMAC(r.Source, p.SrcMAC) != r.SourceNot &&
+			in.holdsMAC(r.Destination, p.DstMAC) != r.DestNot &&
+			(len(r.Services) == 0 || slices.ContainsFunc(r.Services, func(s policy.Service) bool {
+				return s.EtherType == 0 || s.EtherType == p.DstPort
+			}))
+	}
 	family := policy.IPv6
 	if p.Src.Is4() {
 		family = policy.IPv4
 	}
-	return r.Directions&p.Direction != 0 && r.Families&family != 0 &&
-		in.applies(r.AppliedTo, p.Port) &&
+	return r.Families&family != 0 &&
 		in.holds(r.Source, p.Scope, p.Src) != r.SourceNot &&
 		in.holds(r.Destination, p.Scope, p.Dst) != r.DestNot &&
 		(len(r.Services) == 0 || slices.ContainsFunc(r.Services, func(s policy.Service) bool { return serves(&s, p) }))
@@ -46,7 +57,11 @@ func matches(in *Input, r *policy.Rule, p *Packet) bool {
 
 // applies reports whether a port is in the set of those that a rule is at.
 func (in *Input) applies(id policy.SetID, port uint16) bool {
-	return id == policy.Any || in.Sets[id] != nil && slices.Contains(in.Sets[id].Ports, port)
+	if id == policy.Any {
+		return true
+	}
+	s := in.set(id)
+	return s != nil && slices.Contains(s.Ports, port)
 }
 
 // holds reports whether an address is in a set.
@@ -54,7 +69,7 @@ func (in *Input) holds(id policy.SetID, scope uint32, a packet.Addr) bool {
 	if id == policy.Any {
 		return true
 	}
-	s := in.Sets[id]
+	s := in.set(id)
 	if s == nil {
 		return false
 	}
@@ -64,12 +79,37 @@ func (in *Input) holds(id policy.SetID, scope uint32, a packet.Addr) bool {
 		}
 	}
 	return slices.ContainsFunc(s.Ports, func(port uint16) bool {
-		if int(port) >= len(in.Endpoints) || in.Endpoints[port] == nil {
-			return false
-		}
-		e := in.Endpoints[port]
-		return e.Scope == scope && slices.Contains(e.Addresses, a)
+		e := in.endpoint(port)
+		return e != nil && e.Scope == scope && slices.Contains(e.Addresses, a)
 	})
+}
+
+// holdsMAC reports whether a MAC address is in a set.
+func (in *Input) holdsMAC(id policy.SetID, m packet.MAC) bool {
+	if id == policy.Any {
+		return true
+	}
+	s := in.set(id)
+	return s != nil && (slices.Contains(s.MACs, m) || slices.ContainsFunc(s.Ports, func(port uint16) bool {
+		e := in.endpoint(port)
+		return e != nil && slices.Contains(e.MACs, m)
+	}))
+}
+
+// set returns the members of a set; nil if there are none.
+func (in *Input) set(id policy.SetID) *policy.Set {
+	if int(id) >= len(in.Sets) {
+		return nil
+	}
+	return in.Sets[id]
+}
+
+// endpoint returns the endpoint of a number; nil if there is none.
+func (in *Input) endpoint(port uint16) *policy.Endpoint {
+	if int(port) >= len(in.Endpoints) {
+		return nil
+	}
+	return in.Endpoints[port]
 }
 
 // serves reports whether a packet is one of a service.
