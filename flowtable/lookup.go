@@ -45,7 +45,7 @@ func (t *Table) Lookup(k *packet.Key) ID { return t.find(t.Hash(k), k) }
 // million flows instead of 60. Vectors are dense, so the test is well predicted.
 func (t *Table) LookupVector(infos *[64]packet.Info, mask uint64, hashes *[64]uint64, ids *[64]ID) (found uint64) {
 	x := &t.index
-	large := t.pool.fresh.Load() > touchFrom
+	large := t.Large()
 	n := bits.Len64(mask)
 	for i := 0; i < n; i++ {
 		if mask>>(i&63)&1 != 0 {
@@ -143,3 +143,30 @@ func (t *Table) findIn(b *bucket, fp uint64, k *packet.Key) ID {
 	}
 	return 0
 }
+
+// Anticipate brings in what inserting the reverse of the infos' keys, in a zone, needs of the index, for those
+// whose bits are set in mask: each would wait for memory by itself later. hashes is scratch.
+func (t *Table) Anticipate(infos *[64]packet.Info, mask uint64, zone packet.Zone, hashes *[64]uint64) {
+	n := bits.Len64(mask)
+	for i := 0; i < n; i++ {
+		if mask>>(i&63)&1 != 0 {
+			reply := infos[i&63].Key.Reverse().WithZone(zone)
+			hashes[i&63] = t.Hash(&reply)
+		}
+	}
+	x := &t.index
+	for i := 0; i < n; i++ {
+		if mask>>(i&63)&1 != 0 {
+			atomic.LoadUint64(&x.at(x.first(hashes[i&63])).fp[0])
+		}
+	}
+	for i := 0; i < n; i++ {
+		if mask>>(i&63)&1 != 0 {
+			h := hashes[i&63]
+			atomic.LoadUint64(&x.at(x.alternate(x.first(h), fingerprint(h))).fp[0])
+		}
+	}
+}
+
+// Large reports whether the table has so many sessions that waiting for memory is what looking up costs.
+func (t *Table) Large() bool { return t.pool.fresh.Load() > touchFrom }
