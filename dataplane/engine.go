@@ -60,7 +60,7 @@ func New(c Config) (*Engine, error) {
 			id: i, engine: e, arena: c.Arena, cache: c.Arena.NewCache(),
 			table: c.Table, flows: c.Table.Worker(i), frags: c.Fragments, hops: c.Hops,
 			again: make([]packet.Index, 0, 4*VectorSize),
-			snap:  empty, quiet: c.Table.ShortestTimeout(),
+			snap:  empty,
 		}
 		w.makeRoom(c.Ports + 1)
 		e.workers = append(e.workers, w)

@@ -22,21 +22,22 @@ type Worker struct {
 	frags  *flowtable.Fragments
 	hops   *HopTable
 	snap   *Snapshot
-	quiet  int64 // the shortest timeout of a session, ns
+	quiet  int64 // the shortest timeout of a session, ns, as of this turn
 
 	refreshShift uint // the flows' clock ticks every 1<<refreshShift ns
 
-	queues   []queue
-	counters []counters // by port number; others read by counted
-	tx       []txQueue  // by port number
-	dirty    []uint16   // ports with frames in tx
-	again    []packet.Index
-	one      [1]packet.Index
-	segments [maxSegments]packet.Index
-	releases [flowtable.MaxHeldPerDatagram]packet.Index
-	expired  [VectorSize]packet.Index
-	decision Decision
-	vector   Vector
+	queues    []queue
+	counters  []counters // by port number; others read by counted
+	tx        []txQueue  // by port number
+	dirty     []uint16   // ports with frames in tx
+	again     []packet.Index
+	one       [1]packet.Index
+	segments  [maxSegments]packet.Index
+	releases  [flowtable.MaxHeldPerDatagram]packet.Index
+	expired   [VectorSize]packet.Index
+	decision  Decision
+	replyZone packet.Zone // of the last session made
+	vector    Vector
 
 	seen    atomic.Uint32 // epoch of the snapshot in use
 	counted atomic.Pointer[[]counters]
@@ -104,6 +105,7 @@ func (w *Worker) refreshSnapshot() {
 	if s := w.engine.snap.Load(); s != w.snap {
 		w.adopt(s)
 	}
+	w.quiet = w.table.ShortestTimeout()
 }
 
 // endTurn does what was put aside and is due. Released frames may make others

@@ -42,7 +42,7 @@ func filled(b *testing.B, n int) (*Table, []packet.Key) {
 
 func createAgain(b *testing.B, w *Worker, k *packet.Key) ID {
 	in := infoOf(*k)
-	id, created, r := w.Create(*k, k.Reverse(), &in, nil, second)
+	id, created, r := w.Create(*k, k.Reverse(), Terms{}, &in, nil, second)
 	if !created {
 		b.Fatal(k, r)
 	}
@@ -299,7 +299,7 @@ func BenchmarkExpire(b *testing.B) {
 				b.StopTimer()
 				for j := range keys {
 					in := infoOf(keys[j])
-					w.Create(keys[j], keys[j].Reverse(), &in, nil, now)
+					w.Create(keys[j], keys[j].Reverse(), Terms{}, &in, nil, now)
 				}
 				b.StartTimer()
 			}

@@ -112,5 +112,5 @@ func (t *Table) SourceSessions(zone packet.Zone, source packet.Addr) int {
 	if t.sources == nil {
 		return 0
 	}
-	return t.sources.count(source, zone)
+	return t.sources.Count(source, zone)
 }

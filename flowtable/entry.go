@@ -90,8 +90,9 @@ type Entry struct {
 	service     atomic.Uint32 // binding: virtual server, 0 is none
 	member      atomic.Uint32 // binding: pool member, 0 is none
 
-	// aux is the table's and the session's. Original entry: when the session
-	// ended, ns. Reply entry: next chain of the pool of free sessions.
+	// aux is the table's and the session's. While it lives: links in the list of
+	// a group, see caps.go. Then, original entry: when the session ended, ns. Reply
+	// entry: next chain of the pool of free sessions.
 	aux atomic.Uint64
 }
 

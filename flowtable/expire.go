@@ -118,10 +118,11 @@ func (w *Worker) judge(from, to, tick uint32, now int64) (looked int) {
 		if s.control().phase() != phaseLive {
 			continue // its creator is at it, or it has just been ended
 		}
-		state := s.state()
-		if last := t.lastSeen(n) + t.tracker.timeouts[state]; last > now {
+		timers, state := t.tracker.Load(), s.state()
+		if last := t.lastSeen(n) + timers.of(s.control().timers())[state]; last > now {
 			// If it fails somebody lowered it.
 			atomic.CompareAndSwapUint32(p, d, t.tickOf(last))
+			t.recheck(n, timers)
 			continue
 		}
 		w.end(n, endOf(state), now)

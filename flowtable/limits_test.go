@@ -19,7 +19,7 @@ func tryCreate(w *Worker, k packet.Key, now int64) (ID, packet.Reason) {
 	case packet.ProtoICMP:
 		frame[in.L4] = 8
 	}
-	id, _, r := w.Create(k, k.Reverse(), &in, frame, now)
+	id, _, r := w.Create(k, k.Reverse(), Terms{}, &in, frame, now)
 	return id, r
 }
 
@@ -269,13 +269,13 @@ func TestSourcesModel(t *testing.T) {
 		k := flowKey(n)
 		if rng.IntN(2) == 0 && total < sessions {
 			want := model[n] < limit
-			require.Equal(t, want, table.sources.add(&k))
+			require.Equal(t, want, table.sources.Add(k.Src, k.Zone()))
 			if want {
 				model[n]++
 				total++
 			}
 		} else if model[n] > 0 {
-			table.sources.remove(&k)
+			table.sources.Remove(k.Src, k.Zone())
 			model[n]--
 			total--
 		}
@@ -286,11 +286,11 @@ func TestSourcesModel(t *testing.T) {
 	for n, count := range model {
 		k := flowKey(n)
 		for range count {
-			table.sources.remove(&k)
+			table.sources.Remove(k.Src, k.Zone())
 		}
 	}
-	for i := range uint32(sourceStripes) * table.sources.perStripe {
-		require.Zero(t, table.sources.at(0, i).count)
+	for i := range table.sources.slots {
+		require.Zero(t, table.sources.slots[i].count)
 	}
 }
 
@@ -299,7 +299,7 @@ func TestSourcesHoldOneForEverySession(t *testing.T) {
 		table := newTable(t, Config{Sessions: sessions, PerSource: 1})
 		for i := range sessions {
 			k := flowKey(i)
-			require.True(t, table.sources.add(&k), "source %d of %d", i, sessions)
+			require.True(t, table.sources.Add(k.Src, k.Zone()), "source %d of %d", i, sessions)
 		}
 	}
 }

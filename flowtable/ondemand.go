@@ -1,8 +1,6 @@
 package flowtable
 
 import (
-	"math"
-
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -17,7 +15,7 @@ func (w *Worker) Expire(id ID, now int64) bool {
 		return s.control().phase() == phaseEnded
 	}
 	state := s.state()
-	if t.lastSeen(n)+t.tracker.timeouts[state] > now {
+	if t.lastSeen(n)+t.tracker.Load().of(s.control().timers())[state] > now {
 		return false
 	}
 	w.end(n, endOf(state), now)
@@ -25,16 +23,9 @@ func (w *Worker) Expire(id ID, now int64) bool {
 }
 
 // ShortestTimeout returns the least time, in ns, after which a session in any
-// state can be over: a packet that comes sooner after the last needs no Expire.
-func (t *Table) ShortestTimeout() int64 {
-	least := int64(math.MaxInt64)
-	for _, ns := range t.tracker.timeouts {
-		if ns > 0 {
-			least = min(least, ns)
-		}
-	}
-	return least
-}
+// state can be over: a packet that comes sooner after the last needs no Expire. It
+// follows SetTimers, and costs two loads.
+func (t *Table) ShortestTimeout() int64 { return t.tracker.Load().shortest }
 
 // TrackError decides whether an ICMP error may pass that quotes a packet of
 // the session: id is the direction in which the error travels, as looked up by
@@ -59,10 +50,11 @@ func (w *Worker) TrackError(id ID, in *packet.Info, frame []byte, now int64) pac
 	}
 	n := id.Session()
 	s := w.t.session(n)
-	before := s.state()
+	timers, before := w.t.tracker.Load(), s.state()
 	r := s.relatedError(id.Dir(), quoted[l4:])
-	if c := w.t.tracker.changes(before, s.state()); c != 0 {
+	if c := s.changes(timers, before, s.state()); c != 0 {
 		w.t.stateChanged(n, c, now)
 	}
+	w.t.recheck(n, timers)
 	return r
 }

@@ -44,7 +44,7 @@ func (t *Table) Page(from uint32, list []Listed) (n int, next uint32) {
 				l.Ports[d] = 0
 			}
 		}
-		l.Timeout = time.Duration(t.tracker.timeouts[l.State])
+		l.Timeout = time.Duration(t.tracker.Load().of(l.Terms.Timers)[l.State])
 	}
 	return n, 0
 }

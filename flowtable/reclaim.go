@@ -168,7 +168,7 @@ func (w *Worker) reclaim() {
 		w.safe.first = c.link()
 		w.safe.n--
 		if c.reason() != neverBegan {
-			w.records.push(t, n, c.reason())
+			w.tell(n, c.reason())
 		}
 		w.putFree(n)
 		w.backlog--

@@ -18,6 +18,7 @@ const (
 	EndFIN      // both ends had closed (TCP FIN, SCTP SHUTDOWN), and it timed out or was reopened
 	EndRST      // an end had aborted, likewise
 	EndEvicted  // made room for another: see the package comment
+	EndFlood    // half open, made room for another under a group's cap: see Caps.SYNCache
 	EndCleared  // by an operator
 	EndPolicy   // by a policy change that says reset
 	EndMember   // its load balancer member is gone
@@ -31,6 +32,7 @@ var endNames = [numEndReasons]string{
 	EndFIN:      "END_OF_FLOW",
 	EndRST:      "RESET",
 	EndEvicted:  "LACK_OF_RESOURCES",
+	EndFlood:    "FLOOD_PROTECTION",
 	EndCleared:  "CLEARED",
 	EndPolicy:   "POLICY_CHANGED",
 	EndMember:   "MEMBER_REMOVED",
@@ -74,6 +76,10 @@ type Record struct {
 	Flags       [2]uint32
 	Binding     Binding
 
+	Links [2]Link       // that the last permits were for
+	TCP   [2]TCPNumbers // of a TCP session
+	Terms Terms
+
 	Session uint32 // number; another session may have it by now
 	State   State  // last one
 	Reason  EndReason
@@ -101,8 +107,32 @@ func (r *Record) fill(t *Table, n uint32) {
 		r.Epoch[d] = e.Epoch()
 		r.Hop[d], _ = e.Hop()
 		r.Flags[d] = e.Flags()
+		r.Links[d][0], r.Links[d][1] = e.Link()
 	}
 	r.Binding = t.Entry(ID(n << 1)).Binding()
+	r.Terms = s.unpackTerms()
+	r.TCP = s.tcpNumbers()
+}
+
+// tell hands out the record of a session that has ended.
+func (w *Worker) tell(n uint32, why EndReason) {
+	ended := w.t.cfg.Ended
+	r := w.records.next()
+	lost := r == nil
+	if lost {
+		if ended == nil {
+			return
+		}
+		r = &w.scratch
+	}
+	r.fill(w.t, n)
+	r.End, r.Reason = int64(w.t.Entry(ID(n<<1)).aux.Load()), why
+	if ended != nil {
+		ended(w.number, r)
+	}
+	if !lost {
+		w.records.push()
+	}
 }
 
 // Records is a ring of records of ended sessions, from one worker to one
@@ -125,17 +155,18 @@ func (q *Records) init(n int) {
 	q.ring, q.mask = make([]Record, n), uint64(n-1)
 }
 
-func (q *Records) push(t *Table, n uint32, why EndReason) {
+// next returns the record to fill, or nil, and counts it as lost, if there is no room.
+func (q *Records) next() *Record {
 	tail := q.tail.Load()
 	if tail-q.head.Load() == uint64(len(q.ring)) {
 		q.lost.Add(1)
-		return
+		return nil
 	}
-	r := &q.ring[tail&q.mask]
-	r.fill(t, n)
-	r.End, r.Reason = int64(t.Entry(ID(n<<1)).aux.Load()), why
-	q.tail.Store(tail + 1)
+	return &q.ring[tail&q.mask]
 }
+
+// push publishes the record that next returned.
+func (q *Records) push() { q.tail.Store(q.tail.Load() + 1) }
 
 // Pop copies the oldest record to r, or reports false if there is none.
 func (q *Records) Pop(r *Record) bool {

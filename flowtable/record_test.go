@@ -17,11 +17,13 @@ func TestRecordTellsTheWholeSession(t *testing.T) {
 	server := packet.AddrFrom4(&[4]byte{10, 9, 9, 9})
 	reply := packet.Key{Src: server, Dst: client.Src, Tail: reverse(client).Tail}
 	in, frame := tcpSegment(client, packet.TCPSyn, 100, 0)
-	id, created, _ := w.Create(client, reply, &in, frame, 5*second)
+	require.NoError(t, table.SetCaps(9, Caps{}))
+	terms := Terms{Timers: 3, Strict: true, Caps: [2]uint16{0, 9}, Marks: [2]uint16{6, 65535}}
+	id, created, _ := w.Create(client, reply, terms, &in, frame, 5*second)
 	require.True(t, created)
 	w.Bind(id, Binding{Service: 8, Member: 2})
-	require.True(t, table.Entry(id).StorePermit(&Permit{Epoch: 3, Hop: 4, Flags: Translated, EgressRule: 21, IngressRule: 22}, 1, LinkValid))
-	require.True(t, table.Entry(id.Peer()).StorePermit(&Permit{Epoch: 4, Hop: 5, Flags: Translated, EgressRule: 23}, 1, LinkValid))
+	require.True(t, table.Entry(id).StorePermit(&Permit{Epoch: 3, Hop: 4, Flags: Translated, EgressRule: 21, IngressRule: 22}, 1, 7<<32|LinkValid))
+	require.True(t, table.Entry(id.Peer()).StorePermit(&Permit{Epoch: 4, Hop: 5, Flags: Translated, EgressRule: 23}, 2, 8<<32|LinkValid))
 	table.Entry(id).Count(60, 5*second)
 	table.Entry(id).Count(52, 7*second)
 	table.Entry(id.Peer()).Count(60, 6*second)
@@ -30,6 +32,12 @@ func TestRecordTellsTheWholeSession(t *testing.T) {
 		Start: 5 * second, Last: 7 * second,
 		EgressRule: [2]uint32{21, 23}, IngressRule: [2]uint32{22, 0}, Epoch: [2]uint32{3, 4}, Hop: [2]uint32{4, 5},
 		Flags: [2]uint32{Translated, Translated}, Binding: Binding{8, 2},
+		Links: [2]Link{{1, 7<<32 | LinkValid}, {2, 8<<32 | LinkValid}},
+		TCP: [2]TCPNumbers{
+			{Seq: 101, Sent: 101, SeqKnown: true},
+			{Ack: 101, AckKnown: true},
+		},
+		Terms:   terms,
 		Session: id.Session(), State: StateTCPSynSent,
 	}
 	for r := range table.Sessions {
@@ -49,7 +57,7 @@ func TestRecordTellsTheWholeSession(t *testing.T) {
 	for range table.Sessions {
 		t.Fatal("an ended session is listed")
 	}
-	require.LessOrEqual(t, unsafe.Sizeof(got), uintptr(256))
+	require.LessOrEqual(t, unsafe.Sizeof(got), uintptr(344))
 }
 
 func TestFullRingLosesTheNewestAndCounts(t *testing.T) {

@@ -62,20 +62,19 @@ func TestRelatedErrors(t *testing.T) {
 
 // An error for a ping shortens its time; one for UDP leaves it.
 func TestRelatedErrorsOfAlikePackets(t *testing.T) {
-	timers := DefaultTimers()
-	tr := newTracker(&timers, false)
+	tr := newTracker([]Timers{DefaultTimers()})
 	in, frame := alikePacket(packet.ProtoICMP, packet.ICMPEcho)
 	var s session
-	require.Equal(t, packet.None, s.begin(&tr, &in, frame, 1))
+	require.Equal(t, packet.None, s.begin(false, &in, frame, 1))
 	require.Equal(t, packet.SessionUnrelated, s.relatedError(Reply, nil))
 	require.Equal(t, StateICMPFirst, s.state())
 	require.Equal(t, packet.None, s.relatedError(Reply, quote(0)))
 	require.Equal(t, StateICMPError, s.state())
-	require.EqualValues(t, 10e9, s.timeout(&tr))
+	require.EqualValues(t, 10e9, s.timeout(tr))
 	require.True(t, s.settled(Original) && s.settled(Reply))
 
 	in, frame = alikePacket(packet.ProtoUDP, 0)
-	require.Equal(t, packet.None, s.begin(&tr, &in, frame, 1))
+	require.Equal(t, packet.None, s.begin(false, &in, frame, 1))
 	require.Equal(t, packet.None, s.relatedError(Reply, quote(0)))
 	require.Equal(t, StateUDPFirst, s.state())
 }

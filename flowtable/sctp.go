@@ -165,7 +165,7 @@ func (c *chunks) next() (typ, flags uint8, value []byte, more, legal bool) {
 
 // beginSCTP returns the word and original half of an association that begins
 // with the packet; StateNew if none does.
-func beginSCTP(t *tracker, in *packet.Info, frame []byte) (uint32, half) {
+func beginSCTP(strict bool, in *packet.Info, frame []byte) (uint32, half) {
 	tag, c, ok := sctpChunks(in, frame)
 	if !ok {
 		return 0, half{}
@@ -182,7 +182,7 @@ func beginSCTP(t *tracker, in *packet.Info, frame []byte) (uint32, half) {
 			return 0, half{}
 		}
 		st = StateSCTPCookieWait
-	case t.strict || tag == 0:
+	case strict || tag == 0:
 		return 0, half{}
 	case typ == chunkHeartbeat:
 		v.used, st = tag, StateSCTPHeartbeatSent
@@ -252,7 +252,7 @@ func (s *session) trackSCTP(t *tracker, d Dir, in *packet.Info, frame []byte) (c
 	if !s.word.CompareAndSwap(w, makeWord(st, kindSCTP, 0)) {
 		return s.trackSCTP(t, d, in, frame) // the other direction was faster; a packet is idempotent
 	}
-	return t.changes(from, st), packet.None
+	return s.changes(t, from, st), packet.None
 }
 
 // carries reports whether a packet of direction own may carry the tag with this

@@ -208,7 +208,7 @@ func TestSCTPChunkBounds(t *testing.T) {
 		if n >= int(good.in.L4)+sctpHeaderSize+9 { // the first chunk is whole
 			want = packet.None
 		}
-		require.Equal(t, want, s.begin(&c.t, &p.in, p.frame, 1), "frame cut to %d", n)
+		require.Equal(t, want, s.begin(false, &p.in, p.frame, 1), "frame cut to %d", n)
 	}
 
 	require.Equal(t, "PICKED_UP", c.take(&good))
@@ -236,16 +236,16 @@ func FuzzTrack(f *testing.F) {
 			L3: packet.EthernetSize, L4: at, IPLen: uint32(packet.IPv4MinSize + len(l4)),
 			Flags: packet.IsIPv4 | packet.HasPorts, Proto: proto,
 		}
-		timers := DefaultTimers()
-		for _, tr := range []tracker{newTracker(&timers, false), newTracker(&timers, true)} {
+		tr := newTracker([]Timers{DefaultTimers()})
+		for _, strict := range []bool{false, true} {
 			var s session
-			if r := s.begin(&tr, &in, frame, 1); r != packet.None {
+			if r := s.begin(strict, &in, frame, 1); r != packet.None {
 				require.Zero(t, *s.words())
 				continue
 			}
 			for d := range Dir(2) {
 				before := *s.words()
-				_, r := s.track(&tr, d, &in, frame)
+				_, r := s.track(tr, d, &in, frame)
 				require.True(t, r == packet.None || before == *s.words(), "an invalid packet changes nothing")
 				s.relatedError(d, l4)
 				require.Less(t, s.state(), numStates)

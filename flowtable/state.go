@@ -134,20 +134,6 @@ const (
 	sessionReopened
 )
 
-// tracker is the configuration of session tracking: immutable, shared by all
-// workers. Made by newTracker.
-type tracker struct {
-	timeouts [numStates]int64 // ns
-	strict   bool
-}
-
-// newTracker returns a tracker with valid timers t. When strict, a TCP
-// connection or SCTP association begins with its handshake or not at all;
-// otherwise one under way is picked up, as after a restart.
-func newTracker(t *Timers, strict bool) tracker {
-	return tracker{timeouts: t.byState(), strict: strict}
-}
-
 // session is the part of a session that both directions share: one cache line,
 // without pointers, in the table's mapping.
 //
@@ -157,6 +143,7 @@ func newTracker(t *Timers, strict bool) tracker {
 //	40  word       changed by compare and swap, only when the state changes
 //	44  pending    written by the original direction
 //	48  table      the table's
+//	56  terms      the table's
 //
 // So a packet in the middle of a connection costs plain loads and stores: what
 // a direction tells (how far it has sent, acknowledged, and opened its window)
@@ -169,8 +156,8 @@ type session struct {
 	word    atomic.Uint32 // State 7..0 | kind 15..8 | protocol's bits 31..16
 	pending atomic.Uint32 // TCP: see tcp.go; valid iff the original half has halfPending
 
-	table uint64 // the table's
-	_     uint64
+	table uint64 // the table's: see control
+	terms uint64 // the table's: see Terms.pack; written by Create only
 }
 
 // half is one direction's share of a session: two words, each written whole by
@@ -224,8 +211,10 @@ func Trackable(in *packet.Info) bool {
 // begin makes s the session of the packet in, which is of the original
 // direction and at frame, received at now. It returns SessionInvalid, with s
 // untouched, if no session begins with such a packet. The caller owns s alone
-// until it publishes it.
-func (s *session) begin(t *tracker, in *packet.Info, frame []byte, now int64) packet.Reason {
+// until it publishes it. When strict, a TCP connection or SCTP association begins
+// with its handshake or not at all; otherwise one under way is picked up, as after
+// a restart.
+func (s *session) begin(strict bool, in *packet.Info, frame []byte, now int64) packet.Reason {
 	if !Trackable(in) {
 		return packet.SessionInvalid
 	}
@@ -236,9 +225,9 @@ func (s *session) begin(t *tracker, in *packet.Info, frame []byte, now int64) pa
 	word, halves := uint32(0), [2]half{}
 	switch in.Proto {
 	case packet.ProtoTCP:
-		word, halves[Original] = beginTCP(t, in, frame)
+		word, halves[Original] = beginTCP(strict, in, frame)
 	case packet.ProtoSCTP:
-		word, halves[Original] = beginSCTP(t, in, frame)
+		word, halves[Original] = beginSCTP(strict, in, frame)
 	case packet.ProtoUDP:
 		word = makeWord(StateUDPFirst, kindAlike, 0)
 	case packet.ProtoICMP, packet.ProtoICMPv6:
@@ -305,19 +294,19 @@ func (s *session) track(t *tracker, d Dir, in *packet.Info, frame []byte) (chang
 			return 0, packet.None
 		}
 		if s.word.CompareAndSwap(w, makeWord(next, kindAlike, 0)) {
-			return t.changes(wordState(w), next), packet.None
+			return s.changes(t, wordState(w), next), packet.None
 		}
 		w = s.word.Load()
 	}
 }
 
 // changes compares two states.
-func (t *tracker) changes(from, to State) (c change) {
+func (s *session) changes(t *tracker, from, to State) (c change) {
 	a, b := &stateInfo[from], &stateInfo[to]
 	if a.class != b.class {
 		c |= classChanged
 	}
-	if t.timeouts[to] < t.timeouts[from] {
+	if timeouts := t.of(s.control().timers()); timeouts[to] < timeouts[from] {
 		c |= timeoutShortened
 	}
 	if b.ended && !a.ended {
@@ -341,4 +330,4 @@ func (s *session) class() class { return stateInfo[s.state()].class }
 
 // timeout returns for how long, in nanoseconds, the session outlives its last
 // packet in its present state.
-func (s *session) timeout(t *tracker) int64 { return t.timeouts[s.state()] }
+func (s *session) timeout(t *tracker) int64 { return t.of(s.control().timers())[s.state()] }

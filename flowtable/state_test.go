@@ -63,8 +63,7 @@ func TestSessionsOfAlikePackets(t *testing.T) {
 			{o, "REPLIED", classEstablished, 0, [2]bool{true, true}},
 		}},
 	}
-	timers := DefaultTimers()
-	tr := newTracker(&timers, false)
+	tr := newTracker([]Timers{DefaultTimers()})
 	for _, row := range rows {
 		t.Run(row.why, func(t *testing.T) {
 			in, frame := alikePacket(row.proto, row.typ)
@@ -73,9 +72,9 @@ func TestSessionsOfAlikePackets(t *testing.T) {
 				var c change
 				reason := packet.None
 				if i == 0 {
-					reason = s.begin(&tr, &in, frame, 1234)
+					reason = s.begin(false, &in, frame, 1234)
 				} else {
-					c, reason = s.track(&tr, step.dir, &in, frame)
+					c, reason = s.track(tr, step.dir, &in, frame)
 				}
 				require.Equal(t, packet.None, reason)
 				require.Equal(t, step.want, s.state().String(), "step %d", i+1)
@@ -110,10 +109,8 @@ func TestTrackable(t *testing.T) {
 	for _, r := range rows {
 		require.Equal(t, r.want, Trackable(&r.in), r.why)
 		if !r.want {
-			timers := DefaultTimers()
-			tr := newTracker(&timers, false)
 			var s session
-			require.Equal(t, packet.SessionInvalid, s.begin(&tr, &r.in, make([]byte, 64), 1), r.why)
+			require.Equal(t, packet.SessionInvalid, s.begin(false, &r.in, make([]byte, 64), 1), r.why)
 			require.Zero(t, *s.words(), r.why)
 		}
 	}
@@ -121,8 +118,6 @@ func TestTrackable(t *testing.T) {
 
 // Only a query begins an ICMP session; a reply without one is invalid.
 func TestICMPBeginsWithQueries(t *testing.T) {
-	timers := DefaultTimers()
-	tr := newTracker(&timers, false)
 	queries := map[uint8][]uint8{
 		packet.ProtoICMP:   {packet.ICMPEcho, packet.ICMPTimestamp, packet.ICMPInformation, packet.ICMPAddressMask, packet.ICMPExtendedEcho},
 		packet.ProtoICMPv6: {packet.ICMPv6Echo, packet.ICMPv6ExtendedEcho},
@@ -132,11 +127,11 @@ func TestICMPBeginsWithQueries(t *testing.T) {
 		for typ := range 256 {
 			in, frame := alikePacket(proto, uint8(typ))
 			var s session
-			if s.begin(&tr, &in, frame, 1) == packet.None {
+			if s.begin(false, &in, frame, 1) == packet.None {
 				require.Contains(t, types, uint8(typ), "protocol %d", proto)
 				began++
 			}
-			require.Equal(t, packet.SessionInvalid, s.begin(&tr, &in, frame[:in.L4], 1), "no ICMP in the frame")
+			require.Equal(t, packet.SessionInvalid, s.begin(false, &in, frame[:in.L4], 1), "no ICMP in the frame")
 		}
 		require.Equal(t, len(types), began)
 	}
@@ -145,8 +140,7 @@ func TestICMPBeginsWithQueries(t *testing.T) {
 // Later fragments have no transport header: they begin nothing, except of
 // protocols that have no ports, and change nothing.
 func TestLaterFragments(t *testing.T) {
-	timers := DefaultTimers()
-	tr := newTracker(&timers, false)
+	tr := newTracker([]Timers{DefaultTimers()})
 	for proto, want := range map[uint8]packet.Reason{
 		packet.ProtoUDP: packet.SessionInvalid, packet.ProtoTCP: packet.SessionInvalid,
 		packet.ProtoSCTP: packet.SessionInvalid, packet.ProtoICMP: packet.SessionInvalid,
@@ -155,13 +149,13 @@ func TestLaterFragments(t *testing.T) {
 		in, frame := alikePacket(proto, packet.ICMPEcho)
 		in.Flags = packet.IsIPv4 | packet.IsFragment | packet.IsLaterFragment
 		var s session
-		require.Equal(t, want, s.begin(&tr, &in, frame, 1), "protocol %d", proto)
+		require.Equal(t, want, s.begin(false, &in, frame, 1), "protocol %d", proto)
 	}
 	in, frame := alikePacket(packet.ProtoUDP, 0)
 	var s session
-	require.Equal(t, packet.None, s.begin(&tr, &in, frame, 1))
+	require.Equal(t, packet.None, s.begin(false, &in, frame, 1))
 	in.Flags = packet.IsIPv4 | packet.IsFragment | packet.IsLaterFragment
-	c, r := s.track(&tr, Reply, &in, nil)
+	c, r := s.track(tr, Reply, &in, nil)
 	require.Equal(t, packet.None, r)
 	require.Zero(t, c)
 	require.Equal(t, StateUDPFirst, s.state())
@@ -172,7 +166,7 @@ func TestLaterFragments(t *testing.T) {
 func TestDirectionsAtOnce(t *testing.T) {
 	c := newConversation(true)
 	c.run(t, handshake)
-	s, tr := c.s, &c.t
+	s, tr := c.s, c.t
 	const n = 5000
 	var wg sync.WaitGroup
 	var invalid [2]int
@@ -214,16 +208,15 @@ func TestDirectionsAtOnce(t *testing.T) {
 // UDP's first answer and second question at once: both are seen, one changes
 // the class.
 func TestTransitionsAtOnce(t *testing.T) {
-	timers := DefaultTimers()
-	tr := newTracker(&timers, false)
+	tr := newTracker([]Timers{DefaultTimers()})
 	in, frame := alikePacket(packet.ProtoUDP, 0)
 	for range 200 {
 		var s session
-		require.Equal(t, packet.None, s.begin(&tr, &in, frame, 1))
+		require.Equal(t, packet.None, s.begin(false, &in, frame, 1))
 		var wg sync.WaitGroup
 		var changes [2]change
 		for d := range Dir(2) {
-			wg.Go(func() { changes[d], _ = s.track(&tr, d, &in, frame) })
+			wg.Go(func() { changes[d], _ = s.track(tr, d, &in, frame) })
 		}
 		wg.Wait()
 		require.Equal(t, StateUDPMultiple, s.state())
@@ -247,8 +240,8 @@ func TestTrackDoesNotAllocate(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		for i := range packets {
 			p := &packets[i]
-			c.s.track(&c.t, p.dir, &p.in, p.frame)
-			other.begin(&c.t, &p.in, p.frame, 1)
+			c.s.track(c.t, p.dir, &p.in, p.frame)
+			other.begin(false, &p.in, p.frame, 1)
 			c.s.relatedError(p.dir, p.frame[p.in.L4:])
 		}
 	}))

@@ -23,10 +23,15 @@ type Config struct {
 	PerSource int    // sessions at a time from one source address in a zone; 0 is no limit
 	Limits    Limits // flood caps
 	Seed      uint64 // makes hashes unpredictable; equal seeds give equal behaviour
-	Timers    Timers // default DefaultTimers
+	Timers    Timers // default DefaultTimers; SetTimers changes them
 	StrictTCP bool   // TCP sessions begin with a SYN only
 	Records   int    // records of ended sessions that wait for export, per worker; default 1024
-	Prefault  bool   // touch all memory now: a cold page costs microseconds on the packet path
+	// Ended is told of each session that has ended, once, by the worker that recycles
+	// it: however it ended, and whether or not its record finds room. It is called
+	// where no packet is in hand, must not keep r, nor begin or end sessions. nil: nobody.
+	Ended func(worker int, r *Record)
+
+	Prefault bool // touch all memory now: a cold page costs microseconds on the packet path
 
 	// ManualSweep leaves expiry to SweepAll and Expire: Quiesce does not sweep, so
 	// that what happens does not depend on how often it is called.
@@ -59,12 +64,12 @@ type Table struct {
 	entries unsafe.Pointer // [2*(sessions+1)]Entry, by ID
 	records unsafe.Pointer // [sessions+1]session, by number
 	due     unsafe.Pointer // [sessions+1]uint32: deadline, see expire.go
-	tracker tracker
+	tracker atomic.Pointer[tracker]
 	cfg     Config
 	caps    [numFamilies]int64
 
 	workers []*Worker
-	sources *sources // nil if there is no limit per source
+	sources *SourceCounts // nil if there is no limit per source
 	queues  [numQueues]queue
 	mem     []packet.Mapping
 	size    int      // bytes asked for of mem
@@ -74,6 +79,7 @@ type Table struct {
 	grace  grace
 	sweep  sweep
 	census census
+	groups groups
 }
 
 // New returns a Table, or all faults of the configuration at once.
@@ -90,7 +96,8 @@ func New(cfg Config) (*Table, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	t := &Table{cfg: cfg, tracker: newTracker(&cfg.Timers, cfg.StrictTCP)}
+	t := &Table{cfg: cfg}
+	t.tracker.Store(newTracker([]Timers{cfg.Timers}))
 	seed := cfg.Seed
 	for i := range t.seeds {
 		t.seeds[i] = splitMix(&seed)
@@ -157,8 +164,11 @@ func (t *Table) mapAll(seed *uint64) error {
 		t.queues[q].size = uint64(n)
 	}
 	if t.cfg.PerSource > 0 {
-		t.sources = newSources(t.cfg.Sessions, t.cfg.PerSource, splitMix(seed))
-		t.sources.slots, err = t.alloc(t.sources.memory(), err)
+		t.sources = newSourceCounts(t.cfg.Sessions, t.cfg.PerSource, splitMix(seed))
+		var slots unsafe.Pointer
+		if slots, err = t.alloc(t.sources.Memory(), err); err == nil {
+			t.sources.slots = unsafe.Slice((*sourceSlot)(slots), t.sources.size())
+		}
 	}
 	return err
 }
@@ -238,6 +248,8 @@ func (t *Table) deadline(number uint32) *uint32 {
 //	43..40  phase
 //	47..44  class
 //	51..48  family
+//	59..52  timer profile
+//	60      its terms were strict
 type control uint64
 
 type phase uint8
@@ -253,11 +265,23 @@ func makeControl(p phase, c class, f Family, position uint32) control {
 	return control(position) | control(p)<<40 | control(c)<<44 | control(f)<<48
 }
 
+const strictShift = 60
+
+func (c control) withTimers(n uint8) control { return c&^(255<<52) | control(n)<<52 }
+func (c control) withStrict(on bool) control {
+	if on {
+		c |= 1 << strictShift
+	}
+	return c
+}
+
 func (c control) link() uint32      { return uint32(c) }
 func (c control) reason() EndReason { return EndReason(c >> 32) }
 func (c control) phase() phase      { return phase(c >> 40 & 15) }
 func (c control) class() class      { return class(c >> 44 & 15) }
 func (c control) family() Family    { return Family(c >> 48 & 15) }
+func (c control) timers() uint8     { return uint8(c >> 52) }
+func (c control) strict() bool      { return c>>strictShift&1 != 0 }
 
 func (c control) withLink(n uint32) control { return c>>32<<32 | control(n) }
 func (c control) withPhase(p phase) control { return c&^(15<<40) | control(p)<<40 }

@@ -38,7 +38,7 @@ func newTable(t testing.TB, cfg Config) *Table {
 func create(t testing.TB, w *Worker, k packet.Key, now int64) ID {
 	t.Helper()
 	in := infoOf(k)
-	id, created, r := w.Create(k, k.Reverse(), &in, nil, now)
+	id, created, r := w.Create(k, k.Reverse(), Terms{}, &in, nil, now)
 	require.Equal(t, packet.None, r)
 	require.True(t, created)
 	return id
@@ -186,7 +186,7 @@ func TestPacketPathAllocatesNothing(t *testing.T) {
 		for i := range ids {
 			if found>>i&1 == 0 {
 				k := infos[i].Key
-				ids[i], _, _ = w.Create(k, k.Reverse(), &infos[i], frames[i], now)
+				ids[i], _, _ = w.Create(k, k.Reverse(), Terms{}, &infos[i], frames[i], now)
 			}
 			w.Track(ids[i], &infos[i], frames[i], now)
 			e := table.Entry(ids[i])

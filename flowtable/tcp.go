@@ -85,7 +85,7 @@ func tcpState(w uint32) State {
 
 // beginTCP returns the word and original half of a connection that begins with
 // the packet; StateNew if none does.
-func beginTCP(t *tracker, in *packet.Info, frame []byte) (uint32, half) {
+func beginTCP(strict bool, in *packet.Info, frame []byte) (uint32, half) {
 	var g segment
 	if !g.read(in, frame) {
 		return 0, half{}
@@ -94,7 +94,7 @@ func beginTCP(t *tracker, in *packet.Info, frame []byte) (uint32, half) {
 	case packet.TCPSyn:
 		return tcpWord(Original.by(tcpSYN)), halfOfSYN(&g)
 	case packet.TCPAck:
-		if t.strict {
+		if strict {
 			break
 		}
 		return tcpWord(tcpPickedUp | tcpLiberal), makeHalf(g.end, 0, 0, 0, 0, halfBegun).note(&g, half{})
@@ -144,7 +144,7 @@ func (s *session) tcpSet(t *tracker, w, set, clear uint32) change {
 			return 0
 		}
 		if s.word.CompareAndSwap(w, next) {
-			return t.changes(wordState(w), wordState(next))
+			return s.changes(t, wordState(w), wordState(next))
 		}
 		w = s.word.Load()
 	}

@@ -378,13 +378,13 @@ func (sim *simulation) run(t *testing.T) *conversation {
 func (sim *simulation) track(c *conversation, p *tcpPacket) packet.Reason {
 	if c.s == nil {
 		fresh := new(session)
-		r := fresh.begin(&c.t, &p.in, p.frame, 1)
+		r := fresh.begin(c.strict, &p.in, p.frame, 1)
 		if r == packet.None {
 			c.s = fresh
 		}
 		return r
 	}
-	_, r := c.s.track(&c.t, p.dir, &p.in, p.frame)
+	_, r := c.s.track(c.t, p.dir, &p.in, p.frame)
 	return r
 }
 

@@ -131,13 +131,13 @@ func parseTCP(t testing.TB, text string) tcpPacket {
 // session begins one, or is refused.
 type conversation struct {
 	s       *session
-	t       tracker
+	t       *tracker
+	strict  bool
 	changes change // of the last segment
 }
 
 func newConversation(strict bool) *conversation {
-	timers := DefaultTimers()
-	return &conversation{t: newTracker(&timers, strict)}
+	return &conversation{t: newTracker([]Timers{DefaultTimers()}), strict: strict}
 }
 
 // take hands a segment to the tracker and returns what became of it, in the
@@ -146,14 +146,14 @@ func (c *conversation) take(p *tcpPacket) string {
 	if c.s == nil {
 		fresh := new(session)
 		c.changes = 0
-		if fresh.begin(&c.t, &p.in, p.frame, 1) != packet.None {
+		if fresh.begin(c.strict, &p.in, p.frame, 1) != packet.None {
 			return "invalid"
 		}
 		c.s = fresh
 		return c.s.state().String()
 	}
 	before := *c.s.words()
-	changes, reason := c.s.track(&c.t, p.dir, &p.in, p.frame)
+	changes, reason := c.s.track(c.t, p.dir, &p.in, p.frame)
 	c.changes = changes
 	if reason != packet.None {
 		if before != *c.s.words() {

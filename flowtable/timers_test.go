@@ -57,11 +57,11 @@ func TestTimersByState(t *testing.T) {
 		StateSCTPShutdownSent: 4, StateSCTPShutdownRecd: 4, StateSCTPShutdownAckSent: 5, StateSCTPClosed: 6,
 		StateOtherFirst: 7, StateOtherSingle: 8, StateOtherMultiple: 9,
 	}
-	tracker := newTracker(&timers, false)
+	tracker := newTracker([]Timers{timers})
 	for st := range numStates {
 		var s session
 		s.word.Store(makeWord(st, kindAlike, 0))
-		require.Equal(t, want[st]*1e9, s.timeout(&tracker), "%d, %s", st, st)
+		require.Equal(t, want[st]*1e9, s.timeout(tracker), "%d, %s", st, st)
 		require.Equal(t, st, s.state())
 		require.NotEmpty(t, st.String())
 	}

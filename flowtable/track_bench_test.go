@@ -43,10 +43,10 @@ func BenchmarkTrackTCP(b *testing.B) {
 					putSeq(sackAt, n-100)
 					putSeq(sackAt[4:], n)
 				}
-				if _, r := c.s.track(&c.t, Original, &data.in, data.frame); r != 0 {
+				if _, r := c.s.track(c.t, Original, &data.in, data.frame); r != 0 {
 					invalid++
 				}
-				if _, r := c.s.track(&c.t, Reply, &ack.in, ack.frame); r != 0 {
+				if _, r := c.s.track(c.t, Reply, &ack.in, ack.frame); r != 0 {
 					invalid++
 				}
 			}

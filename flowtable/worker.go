@@ -11,9 +11,10 @@ import (
 type Worker struct {
 	_ [lineSize]byte // workers are allocated in a row
 
-	t     *Table
-	place *participant
-	seen  uint64 // last epoch that this worker published
+	t      *Table
+	number int
+	place  *participant
+	seen   uint64 // last epoch that this worker published
 
 	free  [2 * poolBatch]uint32 // numbers of free sessions, the last one first
 	nFree int
@@ -37,7 +38,7 @@ type Worker struct {
 }
 
 func newWorker(t *Table, i int) *Worker {
-	w := &Worker{t: t, place: &t.grace.places[i]}
+	w := &Worker{t: t, number: i, place: &t.grace.places[i]}
 	w.records.init(t.cfg.Records)
 	return w
 }
@@ -51,7 +52,7 @@ func newWorker(t *Table, i int) *Worker {
 // false: two workers, or two packets of one vector, had the same idea. If only
 // the reply key is taken, which happens if addresses are translated, the ID of
 // its owner is returned, whose Key is not original: another translation may do.
-func (w *Worker) Create(original, reply packet.Key, in *packet.Info, frame []byte, now int64) (id ID, created bool, r packet.Reason) {
+func (w *Worker) Create(original, reply packet.Key, terms Terms, in *packet.Info, frame []byte, now int64) (id ID, created bool, r packet.Reason) {
 	t := w.t
 	hashes := [2]uint64{t.Hash(&original), t.Hash(&reply)}
 	t.index.touch(&hashes)
@@ -64,11 +65,14 @@ func (w *Worker) Create(original, reply packet.Key, in *packet.Info, frame []byt
 	n := w.free[w.nFree-1]
 	t.touchSession(n)
 	s := t.session(n)
-	if r = s.begin(&t.tracker, in, frame, now); r != packet.None {
+	if r = s.begin(terms.Strict || t.cfg.StrictTCP, in, frame, now); r != packet.None {
 		return 0, false, r
 	}
 	cls, family := s.class(), familyOf(original.Proto())
-	if r = w.admit(&original, cls, family, now); r != packet.None {
+	if terms.Caps != [2]uint16{} {
+		terms.Caps = t.groups.known(terms.Caps)
+	}
+	if r = w.admit(&original, cls, family, terms.Caps, now); r != packet.None {
 		return 0, false, r
 	}
 	w.nFree--
@@ -78,7 +82,12 @@ func (w *Worker) Create(original, reply packet.Key, in *packet.Info, frame []byt
 	if q != noQueue {
 		position = t.queues[q].reserve()
 	}
-	s.setControl(makeControl(phaseStarting, cls, family, uint32(position)))
+	relaxed.Store(&s.terms, terms.pack())
+	if terms.Caps != [2]uint16{} {
+		t.Entry(ID(n << 1)).aux.Store(0)
+		t.Entry(ID(n<<1 | 1)).aux.Store(0)
+	}
+	s.setControl(makeControl(phaseStarting, cls, family, uint32(position)).withTimers(terms.Timers).withStrict(terms.Strict))
 	id = ID(n << 1)
 	keys := [2]packet.Key{original, reply}
 	for d := range keys {
@@ -89,7 +98,8 @@ func (w *Worker) Create(original, reply packet.Key, in *packet.Info, frame []byt
 		}
 	}
 	t.setBase(now)
-	relaxed.Store(t.deadline(n), t.tickOf(now+s.timeout(&t.tracker)))
+	timers := t.tracker.Load()
+	relaxed.Store(t.deadline(n), t.tickOf(now+timers.of(terms.Timers)[s.state()]))
 
 	if existing, what := w.insert(id, &keys, &hashes); what != Inserted {
 		if what == Full {
@@ -102,6 +112,10 @@ func (w *Worker) Create(original, reply packet.Key, in *packet.Info, frame []byt
 	}
 	if q != noQueue {
 		t.queues[q].put(position, n)
+	}
+	t.recheck(n, timers)
+	if terms.Caps != [2]uint16{} && family == FamilyTCP {
+		t.enlist(n, terms.Caps)
 	}
 	relaxed.Add(&w.created, 1)
 	return id, true, packet.None
@@ -157,7 +171,7 @@ func (w *Worker) insert(id ID, keys *[2]packet.Key, hashes *[2]uint64) (existing
 		c = s.control()
 	}
 	relaxed.Store(t.deadline(n), 0)
-	t.dismiss(&keys[Original], c.class(), c.family())
+	t.dismiss(&keys[Original], c.class(), c.family(), s.caps())
 	if done == 0 {
 		w.putFree(n) // nobody has seen it
 	} else {
@@ -209,7 +223,9 @@ func (w *Worker) Records() *Records { return &w.records }
 func (w *Worker) Track(id ID, in *packet.Info, frame []byte, now int64) (r packet.Reason, reopened bool) {
 	t := w.t
 	s := t.session(id.Session())
-	c, r := s.track(&t.tracker, id.Dir(), in, frame)
+	timers := t.tracker.Load()
+	c, r := s.track(timers, id.Dir(), in, frame)
+	t.recheck(id.Session(), timers)
 	if c == 0 {
 		if e := t.Entry(id); e.Flags()&Settled == 0 && s.settled(id.Dir()) {
 			e.setFlag(Settled, true)
@@ -228,7 +244,7 @@ func (w *Worker) Track(id ID, in *packet.Info, frame []byte, now int64) (r packe
 func (t *Table) stateChanged(n uint32, c change, now int64) {
 	s := t.session(n)
 	if c&timeoutShortened != 0 {
-		t.lowerDeadline(n, t.tickOf(now+s.timeout(&t.tracker)))
+		t.lowerDeadline(n, t.tickOf(now+s.timeout(t.tracker.Load())))
 	}
 	for d := range Dir(2) {
 		if e := t.Entry(ID(n<<1) | ID(d)); e.Flags()&Settled == 0 && s.settled(d) {
@@ -256,6 +272,9 @@ func (t *Table) stateChanged(n uint32, c change, now int64) {
 			if q != noQueue {
 				t.queues[q].put(position, n)
 			}
+			if old.family() == FamilyTCP {
+				t.recharge(n, old.class(), cls)
+			}
 			return
 		}
 	}
@@ -269,16 +288,23 @@ func (w *Worker) End(id ID, why EndReason, now int64) bool { return w.end(id.Ses
 func (w *Worker) end(n uint32, why EndReason, now int64) bool {
 	t := w.t
 	t.touchSession(n)
-	s := t.session(n)
-	c := s.control()
 	for {
+		c := t.session(n).control()
 		if c.phase() != phaseLive {
 			return false
 		}
-		if s.swapControl(c, c.withPhase(phaseEnded).withReason(why)) {
-			break
+		if w.endFrom(n, c, why, now) {
+			return true
 		}
-		c = s.control()
+	}
+}
+
+// endFrom ends a session that is live, unless c is no longer its control word.
+func (w *Worker) endFrom(n uint32, c control, why EndReason, now int64) bool {
+	t := w.t
+	s := t.session(n)
+	if !s.swapControl(c, c.withPhase(phaseEnded).withReason(why)) {
+		return false
 	}
 	id := ID(n << 1)
 	original, reply := t.Entry(id), t.Entry(id|1)
@@ -289,8 +315,12 @@ func (w *Worker) end(n uint32, why EndReason, now int64) bool {
 	if original.Key != reply.Key {
 		t.index.Remove(hashes[Reply], uint32(id|1))
 	}
-	original.aux.Store(uint64(now))
-	t.dismiss(&original.Key, c.class(), c.family())
+	caps := s.caps()
+	if caps != [2]uint16{} && c.family() == FamilyTCP {
+		t.delist(n, caps)
+	}
+	original.aux.Store(uint64(now) &^ listed)
+	t.dismiss(&original.Key, c.class(), c.family(), caps)
 	relaxed.Add(&w.ended[why], 1)
 	w.retire(n)
 	return true

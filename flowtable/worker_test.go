@@ -33,7 +33,7 @@ func openTCP(t testing.TB, w *Worker, i int, now int64) ID {
 	t.Helper()
 	k := keyOf(i, packet.ProtoTCP)
 	in, frame := tcpSegment(k, packet.TCPSyn, 100, 0)
-	id, created, r := w.Create(k, k.Reverse(), &in, frame, now)
+	id, created, r := w.Create(k, k.Reverse(), Terms{}, &in, frame, now)
 	require.Equal(t, packet.None, r)
 	require.True(t, created)
 	return id
@@ -62,14 +62,14 @@ func TestCreateTwiceGivesTheSameSession(t *testing.T) {
 	k := flowKey(1)
 	id := create(t, w, k, second)
 	in := infoOf(k)
-	again, created, r := w.Create(k, k.Reverse(), &in, nil, second)
+	again, created, r := w.Create(k, k.Reverse(), Terms{}, &in, nil, second)
 	require.Equal(t, packet.None, r)
 	require.False(t, created)
 	require.Equal(t, id, again)
 
 	rev := k.Reverse()
 	in = infoOf(rev)
-	again, created, r = w.Create(rev, k, &in, nil, second)
+	again, created, r = w.Create(rev, k, Terms{}, &in, nil, second)
 	require.Equal(t, packet.None, r)
 	require.False(t, created)
 	require.Equal(t, id.Peer(), again, "seen from the other end it is the reply direction")
@@ -89,7 +89,7 @@ func TestCreateReportsATakenReplyKey(t *testing.T) {
 		{"and the other way round, as keys have an order", b.Reverse(), a},
 	} {
 		in := infoOf(row.original)
-		id, created, r := w.Create(row.original, row.reply, &in, nil, second)
+		id, created, r := w.Create(row.original, row.reply, Terms{}, &in, nil, second)
 		require.Equal(t, packet.None, r, row.why)
 		require.False(t, created, row.why)
 		require.Equal(t, taken.Session(), id.Session(), row.why)
@@ -110,7 +110,7 @@ func TestTranslatedSessionIsFoundByBothKeys(t *testing.T) {
 	client, server := flowKey(1), flowKey(77)
 	reply := packet.Key{Src: server.Dst, Dst: client.Src, Tail: client.Reverse().Tail} // another server answers
 	in := infoOf(client)
-	id, created, r := w.Create(client, reply, &in, nil, second)
+	id, created, r := w.Create(client, reply, Terms{}, &in, nil, second)
 	require.True(t, created)
 	require.Equal(t, packet.None, r)
 	require.Equal(t, id, table.Lookup(&client))
@@ -157,7 +157,7 @@ func TestCreateRefusesWhatBeginsNoSession(t *testing.T) {
 		w := table.Worker(0)
 		k := keyOf(1, packet.ProtoTCP)
 		in, frame := tcpSegment(k, row.flags, 1, 1)
-		id, created, r := w.Create(k, k.Reverse(), &in, frame, second)
+		id, created, r := w.Create(k, k.Reverse(), Terms{}, &in, frame, second)
 		require.Equal(t, row.want, r, row.why)
 		require.Equal(t, row.want == packet.None, created, row.why)
 		require.Equal(t, created, id != 0, row.why)
@@ -208,7 +208,7 @@ func TestReopenedConnectionIsANewSession(t *testing.T) {
 	require.Equal(t, packet.None, r)
 	require.True(t, reopened)
 	require.Zero(t, table.Lookup(&k), "treated as a miss")
-	again, created, r := w.Create(k, k.Reverse(), &in, frame, 2*second)
+	again, created, r := w.Create(k, k.Reverse(), Terms{}, &in, frame, 2*second)
 	require.True(t, created)
 	require.Equal(t, packet.None, r)
 	require.NotEqual(t, id.Session(), again.Session(), "the old number waits for its grace period")
@@ -232,7 +232,7 @@ func TestErrorShortensAnICMPSession(t *testing.T) {
 	w := table.Worker(0)
 	var in packet.Info
 	packet.Parse(ping, &in) // whose checksums are nobody's concern here
-	id, created, r := w.Create(in.Key, in.Key.Reverse(), &in, ping, second)
+	id, created, r := w.Create(in.Key, in.Key.Reverse(), Terms{}, &in, ping, second)
 	require.True(t, created)
 	require.Equal(t, packet.None, r)
 	packet.Parse(unreachable, &in)
@@ -280,7 +280,7 @@ func TestDuplicateCreateRace(t *testing.T) {
 				for spins := 0; int(arrived.Load()) < workers*(i+1); spins++ {
 					relax(spins)
 				}
-				id, created, r := w.Create(k, k.Reverse(), &in, nil, second)
+				id, created, r := w.Create(k, k.Reverse(), Terms{}, &in, nil, second)
 				if created {
 					wins[i].Add(1)
 				}
@@ -331,7 +331,7 @@ func TestTableConcurrent(t *testing.T) {
 				found := table.LookupVector(&infos, ^uint64(0), &hashes, &ids)
 				for i := range ids {
 					if found>>i&1 == 0 && n == 0 {
-						ids[i], _, _ = w.Create(infos[i].Key, infos[i].Key.Reverse(), &infos[i], nil, now)
+						ids[i], _, _ = w.Create(infos[i].Key, infos[i].Key.Reverse(), Terms{}, &infos[i], nil, now)
 					}
 				}
 				for i, id := range ids {

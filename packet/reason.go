@@ -63,6 +63,7 @@ const (
 	SessionTableFull // no session could be made and none evicted
 	SourceLimit      // the source has as many sessions as it may
 	RuleLimit        // the firewall rule that allows it has as many sessions as it may, in all or of this source
+	FloodLimit       // flood protection of the sender's or the receiver's port allows no more sessions of its kind
 	SessionUnrelated // ICMP error that belongs to no session
 
 	// Policy, load balancing, QoS: set by the features.
@@ -129,6 +130,7 @@ var reasons = [NumReasons]struct{ name, component, meaning string }{
 	SessionTableFull:    {"CT_TABLE_FULL", "Sessions", "no session could be made and none evicted"},
 	SourceLimit:         {"CT_SOURCE_LIMIT", "Sessions", "the source has as many sessions as it may"},
 	RuleLimit:           {"CT_RULE_LIMIT", "Sessions", "the firewall rule that allows it has as many sessions as it may, in all or of this source"},
+	FloodLimit:          {"CT_FLOOD_LIMIT", "Sessions", "flood protection of the sender's or the receiver's port allows no more sessions of its kind (half-open TCP, UDP, ICMP, other)"},
 	SessionUnrelated:    {"CT_UNRELATED_ICMP_ERROR", "Sessions", "ICMP error that belongs to no session"},
 	PolicyDenied:        {"POLICY_DENIED", "NetworkPolicy", "a firewall rule drops it"},
 	PolicyRejected:      {"POLICY_REJECTED", "NetworkPolicy", "a firewall rule rejects it; the sender was told"},
