@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 )
 
 // checker looks at what fields of one of Kubernetes' objects demand of each other. What a
@@ -38,6 +40,12 @@ func checkObject(o *Object) Faults {
 		c.ingress(v)
 	case *networkingv1.NetworkPolicy:
 		c.networkPolicy(v)
+	case *v1alpha2.ClusterNetworkPolicy:
+		c.clusterNetworkPolicy(v)
+	case *v1alpha1.AdminNetworkPolicy:
+		c.adminNetworkPolicy(v)
+	case *v1alpha1.BaselineAdminNetworkPolicy:
+		c.baselineAdminNetworkPolicy(v)
 	case *corev1.Secret:
 		c.secret(v)
 	}

@@ -1,20 +1,17 @@
 package schema
 
-import (
-	"reflect"
-	"strings"
-)
+import "reflect"
 
-//go:generate go run ./docgen ../../api docs_gen.go
+//go:generate go run ./docgen docs_gen.go github.com/sluice-net/sluice/api sigs.k8s.io/network-policy-api/apis/v1alpha1 sigs.k8s.io/network-policy-api/apis/v1alpha2
 
 // docOf returns what is known about a type, or about a field of it if one is named.
 func docOf(t reflect.Type, field string) string {
-	if strings.HasPrefix(t.PkgPath(), "github.com/sluice-net/sluice/") {
+	if docs, found := typeDocs[t.PkgPath()]; found {
 		key := t.Name()
 		if field != "" {
 			key += "." + field
 		}
-		return nativeDocs[key]
+		return docs[key]
 	}
 	if t.Kind() != reflect.Struct {
 		return ""

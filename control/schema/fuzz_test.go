@@ -54,7 +54,7 @@ func TestRandomObjects(t *testing.T) {
 		for range n {
 			object := randomFields(r, k.Root(), 0)
 			object["apiVersion"], object["kind"] = k.APIVersion, k.Kind
-			object["metadata"] = map[string]any{"name": "a"}
+			object["metadata"] = map[string]any{"name": "default"} // as a BaselineAdminNetworkPolicy has to be
 			data, err := json.Marshal(object)
 			require.NoError(t, err)
 			if _, faults := control.Decode("a.json", data, control.Options{}); len(faults) > 0 {

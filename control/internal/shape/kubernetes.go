@@ -9,6 +9,8 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	networkingv1beta1 "k8s.io/api/networking/v1beta1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 )
 
 // kubernetesEnums are the values of Kubernetes' types that its API server would not
@@ -27,6 +29,11 @@ var kubernetesEnums = map[reflect.Type][]string{
 	reflect.TypeFor[extensionsv1beta1.PathType]():          {"Exact", "Prefix", "ImplementationSpecific"},
 	reflect.TypeFor[networkingv1.PolicyType]():             {"Ingress", "Egress"},
 	reflect.TypeFor[metav1.LabelSelectorOperator]():        {"In", "NotIn", "Exists", "DoesNotExist"},
+
+	reflect.TypeFor[v1alpha2.Tier]():                                 {"Admin", "Baseline"},
+	reflect.TypeFor[v1alpha2.ClusterNetworkPolicyRuleAction]():       {"Accept", "Deny", "Pass"},
+	reflect.TypeFor[v1alpha1.AdminNetworkPolicyRuleAction]():         {"Allow", "Deny", "Pass"},
+	reflect.TypeFor[v1alpha1.BaselineAdminNetworkPolicyRuleAction](): {"Allow", "Deny"},
 }
 
 // rule is what the tags of a native field would say about one of Kubernetes'.
@@ -53,6 +60,13 @@ var (
 	portOrZero = rule{max: maxPort}
 	needed     = rule{required: true}
 	protocol   = rule{standard: "TCP"}
+
+	// Of cluster-wide policies, and of their older kinds.
+	priority   = rule{required: true, max: 1000}
+	rules      = rule{max: 25}
+	olderRules = rule{max: 100}
+	peers      = rule{required: true, max: 25}
+	olderPeers = rule{required: true, max: 100}
 )
 
 // kubernetesRules are what the API server demands of a field by itself, from where
@@ -96,6 +110,53 @@ var kubernetesRules = map[place]rule{
 	of[networkingv1.IPBlock]("cidr"):                    needed,
 	of[metav1.LabelSelectorRequirement]("key"):          needed,
 	of[metav1.LabelSelectorRequirement]("operator"):     needed,
+
+	of[v1alpha2.ClusterNetworkPolicy]("spec"):                     needed,
+	of[v1alpha2.ClusterNetworkPolicySpec]("tier"):                 needed,
+	of[v1alpha2.ClusterNetworkPolicySpec]("priority"):             priority,
+	of[v1alpha2.ClusterNetworkPolicySpec]("subject"):              needed,
+	of[v1alpha2.ClusterNetworkPolicySpec]("ingress"):              rules,
+	of[v1alpha2.ClusterNetworkPolicySpec]("egress"):               rules,
+	of[v1alpha2.ClusterNetworkPolicyIngressRule]("action"):        needed,
+	of[v1alpha2.ClusterNetworkPolicyIngressRule]("from"):          peers,
+	of[v1alpha2.ClusterNetworkPolicyIngressRule]("protocols"):     rules,
+	of[v1alpha2.ClusterNetworkPolicyEgressRule]("action"):         needed,
+	of[v1alpha2.ClusterNetworkPolicyEgressRule]("to"):             peers,
+	of[v1alpha2.ClusterNetworkPolicyEgressRule]("protocols"):      rules,
+	of[v1alpha2.ClusterNetworkPolicyEgressPeer]("networks"):       rules,
+	of[v1alpha2.ClusterNetworkPolicyEgressPeer]("domainNames"):    rules,
+	of[v1alpha2.Port]("number"):                                   portOrZero,
+	of[v1alpha2.PortRange]("start"):                               neededPort,
+	of[v1alpha2.PortRange]("end"):                                 neededPort,
+	of[v1alpha1.AdminNetworkPolicy]("spec"):                       needed,
+	of[v1alpha1.AdminNetworkPolicySpec]("priority"):               priority,
+	of[v1alpha1.AdminNetworkPolicySpec]("subject"):                needed,
+	of[v1alpha1.AdminNetworkPolicySpec]("ingress"):                olderRules,
+	of[v1alpha1.AdminNetworkPolicySpec]("egress"):                 olderRules,
+	of[v1alpha1.AdminNetworkPolicyIngressRule]("action"):          needed,
+	of[v1alpha1.AdminNetworkPolicyIngressRule]("from"):            olderPeers,
+	of[v1alpha1.AdminNetworkPolicyIngressRule]("ports"):           olderRules,
+	of[v1alpha1.AdminNetworkPolicyEgressRule]("action"):           needed,
+	of[v1alpha1.AdminNetworkPolicyEgressRule]("to"):               olderPeers,
+	of[v1alpha1.AdminNetworkPolicyEgressRule]("ports"):            olderRules,
+	of[v1alpha1.AdminNetworkPolicyEgressPeer]("networks"):         rules,
+	of[v1alpha1.AdminNetworkPolicyEgressPeer]("domainNames"):      rules,
+	of[v1alpha1.Port]("protocol"):                                 protocol,
+	of[v1alpha1.Port]("port"):                                     neededPort,
+	of[v1alpha1.PortRange]("protocol"):                            protocol,
+	of[v1alpha1.PortRange]("start"):                               neededPort,
+	of[v1alpha1.PortRange]("end"):                                 neededPort,
+	of[v1alpha1.BaselineAdminNetworkPolicy]("spec"):               needed,
+	of[v1alpha1.BaselineAdminNetworkPolicySpec]("subject"):        needed,
+	of[v1alpha1.BaselineAdminNetworkPolicySpec]("ingress"):        olderRules,
+	of[v1alpha1.BaselineAdminNetworkPolicySpec]("egress"):         olderRules,
+	of[v1alpha1.BaselineAdminNetworkPolicyIngressRule]("action"):  needed,
+	of[v1alpha1.BaselineAdminNetworkPolicyIngressRule]("from"):    olderPeers,
+	of[v1alpha1.BaselineAdminNetworkPolicyIngressRule]("ports"):   olderRules,
+	of[v1alpha1.BaselineAdminNetworkPolicyEgressRule]("action"):   needed,
+	of[v1alpha1.BaselineAdminNetworkPolicyEgressRule]("to"):       olderPeers,
+	of[v1alpha1.BaselineAdminNetworkPolicyEgressRule]("ports"):    olderRules,
+	of[v1alpha1.BaselineAdminNetworkPolicyEgressPeer]("networks"): rules,
 }
 
 // kubernetes adds to a field of one of Kubernetes' types what its tags don't say.
