@@ -61,7 +61,7 @@ func (f *Forwarder) sendError(w *dataplane.Worker, seg *segment, b packet.Index,
 	case e == answer.NoProtocol && v6:
 		rest = nextHeaderOffset(ip)
 	}
-	out := answer.To(frame, in, from, sender)
+	out := answer.To(frame, from, sender)
 	out.Eth.Src = seg.routerMAC
 	answer.SendError(w, &out, seg.toward(port), port, e, rest, ip)
 }
@@ -121,7 +121,7 @@ func (f *Forwarder) echo(d *dataplane.Decision, seg *segment, kind *echoKind) {
 		d.Drop(packet.RateLimited)
 		return
 	}
-	out := answer.To(frame, in, in.Key.Dst, in.Key.Src)
+	out := answer.To(frame, in.Key.Dst, in.Key.Src)
 	out.Eth.Src = seg.routerMAC
 	out.Proto, out.TOS = kind.proto, in.TOS // RFC 1122 section 3.2.2.6
 	request := frame[in.L4 : uint32(in.L3)+in.IPLen]

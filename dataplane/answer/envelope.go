@@ -13,26 +13,16 @@ const ttl = 64
 
 // Envelope is what is around an ICMP message or a TCP segment that the node sends.
 type Envelope struct {
-	Eth packet.EthernetFields // Type is filled in
-
-	// VLANs are tags that stand in the frame behind the MAC addresses, as bytes: those of
-	// the frame that is answered which take no part in the mapping to a segment.
-	VLANs []byte
-
-	Src, Dst   packet.Addr // of one IP version
+	Eth        packet.EthernetFields // Type is filled in
+	Src, Dst   packet.Addr           // of one IP version
 	Proto, TOS uint8
 }
 
-// To returns the envelope of an answer to a frame from the one that it was
-// for, from src, to dst.
-func To(frame []byte, in *packet.Info, src, dst packet.Addr) Envelope {
+// To returns the envelope of an answer to a frame from the station that it was for, from src to
+// dst. A frame that is decided about has no tags any more.
+func To(frame []byte, src, dst packet.Addr) Envelope {
 	eth := packet.Ethernet(frame)
-	e := Envelope{Eth: packet.EthernetFields{Dst: eth.Src(), Src: eth.Dst()}, Src: src, Dst: dst}
-	if in.L3 > packet.EthernetSize {
-		const addresses = 12
-		e.VLANs = frame[addresses : addresses+in.L3-packet.EthernetSize]
-	}
-	return e
+	return Envelope{Eth: packet.EthernetFields{Dst: eth.Src(), Src: eth.Dst()}, Src: src, Dst: dst}
 }
 
 // Header returns the size of the IP header.
@@ -46,7 +36,7 @@ func (e *Envelope) Header() int {
 // Generate makes a frame for a message of n bytes, on account of port in, and returns where the message
 // goes; b is 0 if there is no buffer.
 func (e *Envelope) Generate(w *dataplane.Worker, in uint16, n int) (b packet.Index, message []byte) {
-	l3 := packet.EthernetSize + len(e.VLANs)
+	const l3 = packet.EthernetSize
 	l4 := l3 + e.Header()
 	b, frame := w.Generate(l4+n, in)
 	if b == 0 {
@@ -68,19 +58,14 @@ func (e *Envelope) Generate(w *dataplane.Worker, in uint16, n int) (b packet.Ind
 		}
 		ip.Put(frame[l3:])
 	}
-	// The addresses and the EtherType, which moves behind the tags.
-	end := e.Eth.Put(frame)
-	if len(e.VLANs) != 0 {
-		copy(frame[l3-2:l3], frame[end-2:end])
-		copy(frame[end-2:], e.VLANs)
-	}
+	e.Eth.Put(frame)
 	return b, frame[l4:]
 }
 
 // Send completes the message's checksum and sends the frame.
 func (e *Envelope) Send(w *dataplane.Worker, out dataplane.FloodTarget, b packet.Index) {
 	frame := w.Arena().Frame(b)
-	l3 := packet.EthernetSize + len(e.VLANs)
+	const l3 = packet.EthernetSize
 	packet.SetTransport(frame, l3, l3+e.Header(), len(frame)-l3, e.Proto)
 	w.Send(out.Port, b, out.Tags)
 }

@@ -60,7 +60,7 @@ func (r *Rejector) Reject(d *dataplane.Decision) (told bool) {
 		return false
 	}
 	src, dst := packet.Addresses(frame, in)
-	e := answer.To(frame, in, dst, src)
+	e := answer.To(frame, dst, src)
 	sent := &r.errors
 	if in.Proto == packet.ProtoTCP {
 		sent = &r.resets
