@@ -1,0 +1,112 @@
+package firewall
+
+import (
+	"maps"
+	"sync/atomic"
+
+	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/dataplane/answer"
+	"github.com/sluice-net/sluice/firewall/classify"
+	"github.com/sluice-net/sluice/firewall/policy"
+	"github.com/sluice-net/sluice/firewall/reply"
+)
+
+// StateConfig sizes a State.
+type StateConfig struct {
+	Workers int    // of the engine
+	Seed    uint64 // of hashes
+
+	// Errors bounds what the firewall sends in answer to packets, together with whoever else uses it.
+	Errors *answer.Limit
+}
+
+// State is what outlives a policy: counters, limits, the log, and what each worker is about. Compile and
+// Adopt are for one goroutine at a time; workers use the rest.
+type State struct {
+	config   StateConfig
+	workers  []workerState
+	log      *Log
+	rejector *reply.Rejector
+
+	ip, ethernet *classify.Compiler
+	limits       limits
+	logged       atomic.Pointer[map[uint32]classify.Match] // rules whose sessions' ends are noted, by ID
+	summaries    map[*policy.Section]*summary              // of the last policy compiled
+
+	current atomic.Pointer[Firewall] // last one adopted
+}
+
+// workerState belongs to a worker, by its number.
+type workerState struct {
+	_ [64]byte
+
+	look     look
+	counters counters
+
+	_ [64]byte
+}
+
+// NewState returns a State in which nothing has happened.
+func NewState(c StateConfig) *State {
+	return &State{
+		config: c, workers: make([]workerState, c.Workers),
+		log: NewLog(LogConfig{Workers: c.Workers}), rejector: reply.NewRejector(c.Errors),
+		ip: classify.NewCompiler(), ethernet: classify.NewCompiler(),
+	}
+}
+
+// Log returns the records of what logged rules have done.
+func (s *State) Log() *Log { return s.log }
+
+// Rejections returns how rejections were answered.
+func (s *State) Rejections() reply.RejectStats { return s.rejector.Stats() }
+
+// summary is what preparing for a section's rules takes.
+type summary struct {
+	pages   map[int]bool // of counters
+	limited []*policy.Rule
+	logged  []classify.Match
+}
+
+// prepare makes room for what a Firewall's rules count. Sections that are the same are not looked at again.
+func (s *State) prepare(f *Firewall) (err error) {
+	next := make(map[*policy.Section]*summary, len(f.policy.Sections))
+	all := summary{pages: map[int]bool{
+		int(policy.DefaultRuleID >> countBits): true, // that of EthernetDefaultRuleID, too
+	}}
+	for _, section := range f.policy.Sections {
+		one := s.summaries[section]
+		if one == nil {
+			one = summarize(section)
+		}
+		next[section] = one
+		maps.Copy(all.pages, one.pages)
+		all.limited = append(all.limited, one.limited...)
+		all.logged = append(all.logged, one.logged...)
+	}
+	s.summaries = next
+	for i := range s.workers {
+		s.workers[i].counters.makeRoom(all.pages)
+	}
+	s.keepLogged(all.logged)
+	f.limited, err = s.limits.prepare(all.limited, s.config.Seed)
+	return err
+}
+
+func summarize(section *policy.Section) *summary {
+	one := &summary{pages: map[int]bool{}}
+	for i := range section.Rules {
+		r := &section.Rules[i]
+		one.pages[int(r.ID>>countBits)] = true
+		if r.PerRule|r.PerSource != 0 {
+			one.limited = append(one.limited, r)
+		}
+		if r.Logged {
+			one.logged = append(one.logged, classify.Match{Section: section, Rule: r})
+		}
+	}
+	return one
+}
+
+// Tick does what time demands: it is for the end of each of a worker's turns.
+func (s *State) Tick(w *dataplane.Worker, now int64) { s.log.Tick(w.ID(), now) }
