@@ -42,6 +42,7 @@ type testbed struct {
 	ports  [numPorts + 1]dataplane.Port
 	mem    [numPorts + 1]*mem.Port
 	now    int64
+	ended  func(*flowtable.Record) // told of each session's end; nil: nobody is
 }
 
 // newTestbed makes a testbed whose decider is decide. change may replace devices and add to the snapshot; nil
@@ -51,7 +52,11 @@ func newTestbed(t testing.TB, decide func(*dataplane.Decision), change func(*tes
 	arena, err := packet.NewArena(packet.ArenaConfig{Buffers: 2048, Supers: 32})
 	require.NoError(t, err)
 	n := &testbed{t: t, now: int64(time.Hour), hops: dataplane.NewHopTable(64)}
-	n.table, err = flowtable.New(flowtable.Config{Sessions: 1024, Workers: 1, Seed: 1})
+	n.table, err = flowtable.New(flowtable.Config{Sessions: 1024, Workers: 1, Seed: 1, Ended: func(_ int, r *flowtable.Record) {
+		if n.ended != nil {
+			n.ended(r)
+		}
+	}})
 	require.NoError(t, err)
 	fragments, err := flowtable.NewFragments(flowtable.FragmentConfig{Seed: 1})
 	require.NoError(t, err)
