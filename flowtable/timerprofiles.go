@@ -56,35 +56,37 @@ func (t *Table) SetTimers(profiles []Timers) error {
 	if faults != nil {
 		return errors.Join(faults...)
 	}
-	// Whoever computes a deadline loads the tracker, stores the deadline, and loads the
-	// tracker again (recheck): either it sees the new one there, or its deadline
-	// was stored before this and is seen below.
 	next := newTracker(profiles)
-	before := t.tracker.Swap(next)
-	if next.shortens(before) {
-		for n := uint32(1); n <= t.pool.fresh.Load(); n++ {
-			t.hasten(n)
-		}
+	if before := t.tracker.Swap(next); next.shortens(before) {
+		t.hastenAll()
 	}
 	return nil
 }
 
-// shortens reports whether a session may end earlier than before.
-func (t *tracker) shortens(before *tracker) bool {
-	for i := range uint8(max(len(t.profiles), len(before.profiles)) - 1) {
-		if t.anyShorter(before, i) {
-			return true
+// hastenAll is hasten for all that live. Whoever computes a deadline loads the tracker,
+// stores the deadline of a session that lives, and loads the tracker again
+// (recheck): either it sees the new one there, or what it stored is seen here.
+func (t *Table) hastenAll() {
+	reader := t.Reader()
+	defer reader.Close()
+	for n := uint32(1); n <= t.pool.fresh.Load(); n++ {
+		if n%dumpChunk == 0 {
+			reader.Quiesce()
+		}
+		if t.session(n).control().phase() == phaseLive {
+			t.hasten(n)
 		}
 	}
-	return t.anyShorter(before, MaxTimerProfiles-1)
 }
 
-// anyShorter reports whether a state of a profile has a shorter timeout than before.
-func (t *tracker) anyShorter(before *tracker, profile uint8) bool {
-	now, was := t.of(profile), before.of(profile)
-	for st := range now {
-		if now[st] < was[st] {
-			return true
+// shortens reports whether a session may end earlier than before.
+func (t *tracker) shortens(before *tracker) bool {
+	for i := range max(len(t.profiles), len(before.profiles)) {
+		now, was := t.of(uint8(i)), before.of(uint8(i))
+		for st := range now {
+			if now[st] < was[st] {
+				return true
+			}
 		}
 	}
 	return false
@@ -98,9 +100,8 @@ func (t *Table) recheck(n uint32, timers *tracker) {
 	}
 }
 
-// hasten makes the deadline of a session not later than its last packet and its state
-// ask for. If the number is another session's meanwhile, that one is judged early,
-// once.
+// hasten makes the deadline of a session, whose ID the caller may hold, not later than
+// its last packet and its state ask for.
 func (t *Table) hasten(n uint32) {
 	s := t.session(n)
 	t.lowerDeadline(n, t.tickOf(t.lastSeen(n)+s.timeout(t.tracker.Load())))
