@@ -10,18 +10,19 @@ import (
 	"github.com/sluice-net/sluice/packet"
 )
 
-// Flow is a line of the JSON flow log: a session that has ended. Field names are
+// Flow is a line of the JSON flow log: a session that has ended, or a connection that was refused. Field names are
 // those of Hubble's flow (api/v1/flow/flow.proto) where it has one; counters,
 // translation, rules and the reason of the end are added.
 type Flow struct {
-	Time      string   `json:"time"` // of the end, RFC 3339 with nanoseconds, UTC
-	Verdict   string   `json:"verdict"`
-	IP        FlowIP   `json:"IP"`
-	L4        *FlowL4  `json:"l4,omitempty"`
-	Source    Endpoint `json:"source"`
-	Dest      Endpoint `json:"destination"`
-	Type      string   `json:"Type"`
-	EventType string   `json:"event_type"`
+	Time       string   `json:"time"`    // of the end, RFC 3339 with nanoseconds, UTC
+	Verdict    string   `json:"verdict"` // FORWARDED, TRANSLATED, DROPPED
+	DropReason string   `json:"drop_reason_desc,omitempty"`
+	IP         FlowIP   `json:"IP"`
+	L4         *FlowL4  `json:"l4,omitempty"`
+	Source     Endpoint `json:"source"`
+	Dest       Endpoint `json:"destination"`
+	Type       string   `json:"Type"`
+	EventType  string   `json:"event_type"`
 
 	Protocol  uint8  `json:"protocol"` // IP protocol number
 	Zone      uint32 `json:"zone"`
@@ -89,10 +90,11 @@ type Translated struct {
 	DestinationPort uint16     `json:"destination_port"`
 }
 
-// FlowRules are the numbers of the rules that let the session pass.
+// FlowRules are the numbers of the rules that let the session pass, or of the one that did not.
 type FlowRules struct {
 	Egress  uint32 `json:"egress,omitempty"`
 	Ingress uint32 `json:"ingress,omitempty"`
+	Denied  uint32 `json:"denied,omitempty"` // of a connection that was refused
 }
 
 // FlowLog makes Flows of session records.
@@ -113,16 +115,13 @@ func (l *FlowLog) Flow(r *flowtable.Record) Flow {
 	original, reply := &r.Keys[flowtable.Original], &r.Keys[flowtable.Reply]
 	f := Flow{
 		Time: Time(l.WallClock(r.End)), Verdict: "FORWARDED", Type: "L3_L4", EventType: "session-end",
-		IP: FlowIP{Source: original.Src.Netip(), Destination: original.Dst.Netip(), IPVersion: "IPv4"},
+		IP: flowIP(original),
 		L4: l4(original), Protocol: original.Proto(), Zone: uint32(original.Zone()),
 		Start: Time(l.WallClock(r.Start)), Last: Time(l.WallClock(r.Last)),
 		State: r.State.String(), EndReason: r.Reason.String(), Revision: l.Revision,
 		Packets: Directions{r.Packets[flowtable.Original], r.Packets[flowtable.Reply]},
 		Bytes:   Directions{r.Bytes[flowtable.Original], r.Bytes[flowtable.Reply]},
 		Service: r.Binding.Service, Member: r.Binding.Member,
-	}
-	if !original.Src.Is4() {
-		f.IP.IPVersion = "IPv6"
 	}
 	f.Source = l.Endpoint(original.Zone(), original.Src.Netip())
 	f.Dest = l.Endpoint(reply.Zone(), reply.Src.Netip())
@@ -132,7 +131,7 @@ func (l *FlowLog) Flow(r *flowtable.Record) Flow {
 		f.Translated = &Translated{back.Src.Netip(), back.Dst.Netip(), back.SrcPort(), back.DstPort()}
 	}
 	if e, i := r.EgressRule[flowtable.Original], r.IngressRule[flowtable.Original]; e != 0 || i != 0 {
-		f.Rules = &FlowRules{e, i}
+		f.Rules = &FlowRules{Egress: e, Ingress: i}
 	}
 	return f
 }

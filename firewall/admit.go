@@ -9,7 +9,7 @@ import (
 // Admit asks the rules of a receiver of a flooded frame. Nobody is told of a rejection: it was sent to many.
 func (x admitter) Admit(w *dataplane.Worker, in *packet.Info, frame []byte, _, to uint16) packet.Reason {
 	f := x.f
-	if r := f.judgeFrame(w, in, frame, policy.In, to); r != packet.None {
+	if _, r := f.judgeFrame(w, in, frame, policy.In, to); r != packet.None {
 		return r
 	}
 	if !f.filters(to) || !subject(in, frame) {

@@ -85,7 +85,8 @@ func (x ingressDecider) Decide(d *dataplane.Decision) {
 	if flood {
 		return // receivers are asked one by one
 	}
-	if r := f.judgeFrame(d.W, d.Info, d.Frame(), policy.In, port); r != packet.None {
+	if rule, r := f.judgeFrame(d.W, d.Info, d.Frame(), policy.In, port); r != packet.None {
+		d.Permit.IngressRule = rule
 		d.Drop(r)
 		return
 	}

@@ -19,15 +19,17 @@ func (f *Firewall) Ethernet() dataplane.Decider { return ethernetDecider{f} }
 
 // Decide asks the rules of the sender's port about the frame.
 func (x ethernetDecider) Decide(d *dataplane.Decision) {
-	if r := x.f.judgeFrame(d.W, d.Info, d.Frame(), policy.Out, d.In.Number); r != packet.None {
+	if rule, r := x.f.judgeFrame(d.W, d.Info, d.Frame(), policy.Out, d.In.Number); r != packet.None {
+		d.Permit.EgressRule = rule
 		d.Drop(r)
 	}
 }
 
-// judgeFrame asks the rules of a port about a frame, counts, and returns why it is dropped, or None.
-func (f *Firewall) judgeFrame(w *dataplane.Worker, in *packet.Info, frame []byte, direction policy.Direction, port uint16) packet.Reason {
+// judgeFrame asks the rules of a port about a frame, counts, and returns the rule that decides, and why it is dropped, or
+// None.
+func (f *Firewall) judgeFrame(w *dataplane.Worker, in *packet.Info, frame []byte, direction policy.Direction, port uint16) (rule uint32, r packet.Reason) {
 	if f.ethernet == nil || !f.filters(port) {
-		return packet.None
+		return 0, packet.None
 	}
 	eth := packet.Ethernet(frame)
 	k := classify.Key{
@@ -39,7 +41,7 @@ func (f *Firewall) judgeFrame(w *dataplane.Worker, in *packet.Info, frame []byte
 		m = &f.ethernetByDefault
 	}
 	f.state.workers[w.ID()].counters.one(m, uint64(len(frame)), w.Now())
-	return reasonOf(m.Rule.Action)
+	return m.Rule.ID, reasonOf(m.Rule.Action)
 }
 
 // reasonOf is why a rule with the action drops; None if it does not.
