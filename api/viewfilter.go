@@ -22,7 +22,10 @@ type Filter struct {
 
 	Protocol string // its name or number; of either case
 	L4Port   uint16 // TCP, UDP or SCTP, at either end
-	State    string // or type, or usage: what items of the kind have; of either case
+	State    string // or type, or usage, or action: what items of the kind have; of either case
+
+	Section string // of the firewall's policy: its name, or that of the object it is made of
+	Unused  bool   // only rules that have decided nothing so far
 
 	Limit int // items at most; 0: all
 }
@@ -37,6 +40,8 @@ const (
 	fieldProtocol = "protocol"
 	fieldL4Port   = "l4Port"
 	fieldState    = "state"
+	fieldSection  = "section"
+	fieldUnused   = "unused"
 	fieldLimit    = "limit"
 )
 
@@ -54,7 +59,11 @@ func (f *Filter) Query() url.Values {
 	}
 	setAll(q, map[string]string{
 		fieldSegment: f.Segment, fieldRouter: f.Router, fieldPort: f.Port, fieldProtocol: f.Protocol, fieldState: f.State,
+		fieldSection: f.Section,
 	})
+	if f.Unused {
+		q.Set(fieldUnused, "true")
+	}
 	if f.Address.IsValid() {
 		q.Set(fieldAddress, f.Address.String())
 	}
@@ -90,15 +99,14 @@ func (f *Filter) set(field, v string) (err error) {
 		f.Protocol = v
 	case fieldState:
 		f.State = v
+	case fieldSection:
+		f.Section = v
+	case fieldUnused:
+		f.Unused, err = parseFlag(v)
 	case fieldAddress:
 		f.Address, err = ParseAddress(v)
 	case fieldL4Port:
-		var n uint64
-		n, err = strconv.ParseUint(v, 10, 16)
-		if err != nil || n == 0 {
-			return errors.New("want a number from 1 to 65535")
-		}
-		f.L4Port = uint16(n)
+		f.L4Port, err = parseL4Port(v)
 	case fieldLimit:
 		f.Limit, err = parseLimit(v)
 	}
@@ -116,6 +124,32 @@ func ParseAddress(text string) (netip.Prefix, error) {
 		return netip.Prefix{}, errors.New("want an IP address such as 10.0.0.1, or a network such as 10.0.0.0/24")
 	}
 	return p.Masked(), nil
+}
+
+// parseL4Port reads a port of a transport protocol, which is never 0.
+func parseL4Port(v string) (uint16, error) {
+	n, err := strconv.ParseUint(v, 10, 16)
+	if err != nil || n == 0 {
+		return 0, errors.New("want a number from 1 to 65535")
+	}
+	return uint16(n), nil
+}
+
+func parseFlag(v string) (bool, error) {
+	if v != "true" && v != "false" {
+		return false, errors.New("want true or false")
+	}
+	return v == "true", nil
+}
+
+// parseByte reads a type or code of ICMP.
+func parseByte(v string) (*uint8, error) {
+	n, err := strconv.ParseUint(v, 10, 8)
+	if err != nil {
+		return nil, errors.New("want a number from 0 to 255")
+	}
+	b := uint8(n)
+	return &b, nil
 }
 
 func sortedFields(q url.Values) []string {

@@ -18,6 +18,7 @@ import (
 //	POST  /v1/rollback          ChangeResult; ?to=REVISION dryRun= diff= message=
 //	GET   /v1/history           {"items": [RevisionView...]}; the query is a HistoryFilter
 //	GET   /v1/history/REVISION  RevisionView, with diffs
+//	GET   /v1/policy/eval       PolicyAnswer; the query is a PolicyQuery
 //	GET   /v1/log               the last ?lines= that the daemon logged, text
 //	GET   /v1/log/levels        {"": "INFO", COMPONENT: LEVEL}; PATCH changes those that are given
 //	POST  /v1/takeover/confirm  keeps a device that was taken over
@@ -118,6 +119,20 @@ func ViewKinds() []ViewKind {
 			Name: "pools", Aliases: []string{"pool"}, One: "pool", NameOf: "pool",
 			States:  "a usage: ports, vips or snat",
 			Filters: []string{fieldName, fieldAddress, fieldState, fieldLimit},
+		},
+		{
+			Name: "rules", Aliases: []string{"rule"}, One: "rule", NameOf: "ID",
+			States:  "an action: ALLOW, DROP, REJECT or JUMP_TO_APPLICATION",
+			Filters: []string{fieldName, fieldSection, fieldPort, fieldState, fieldUnused, fieldLimit},
+		},
+		{
+			Name: "policies", Aliases: []string{"policy", "pol"}, One: "policy", NameOf: "section",
+			States:  "a category: Ethernet, Emergency, Infrastructure, Environment or Application",
+			Filters: []string{fieldName, fieldSection, fieldState, fieldLimit},
+		},
+		{
+			Name: "groups", Aliases: []string{"group", "grp"}, One: "group", NameOf: "group",
+			Filters: []string{fieldName, fieldPort, fieldAddress, fieldLimit},
 		},
 	}
 }

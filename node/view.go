@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/node/policy"
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -41,6 +42,8 @@ type shown struct {
 	model *control.Model
 	ports []*openPort   // as model.Ports
 	names func() *names // made when they are first asked for: most models are never looked at
+
+	evaluator func() (*policy.Evaluator, error) // likewise
 }
 
 // names are those of what workers know by numbers.
@@ -74,6 +77,7 @@ type station struct {
 func newShown(m *control.Model, ports []*openPort) *shown {
 	s := &shown{model: m, ports: ports}
 	s.names = sync.OnceValue(s.makeNames)
+	s.evaluator = sync.OnceValues(func() (*policy.Evaluator, error) { return policy.NewEvaluator(m) })
 	return s
 }
 

@@ -76,7 +76,7 @@ func (o *diffOptions) check() error {
 
 // diffStatus gives an error the status that diff has for it.
 func diffStatus(err error) error {
-	if se, ok := errors.AsType[*statusError](err); ok && se.status == exitFailure && !errors.Is(err, errDiffers) {
+	if se, ok := errors.AsType[*statusError](err); ok && se.status == exitFailure && !errors.Is(err, errDiffers) && !errors.Is(err, errDenied) {
 		return &statusError{exitDiffFailure, se.err}
 	}
 	return err

@@ -29,6 +29,8 @@ type getOptions struct {
 
 	watch, watchOnly, watchEvents bool
 
+	ids []uint // of rules
+
 	out output // of output
 }
 
@@ -45,7 +47,9 @@ func newGet() *cobra.Command {
   sluice get all -o name
   sluice get segments -o custom-columns=NAME:.metadata.name,MTU:.spec.mtu
   sluice get sessions --port demo/web-1 --protocol tcp --state established
-  sluice get routes --address 10.0.2.7`,
+  sluice get routes --address 10.0.2.7
+  sluice get rules --port demo/web-1
+  sluice get rules --unused -o wide`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("get what? One of " + strings.Join(kindNames(false), ", "))
@@ -76,7 +80,10 @@ func newGet() *cobra.Command {
 	f.StringVar(&o.address, "address", "", "only what has this IP address, or one of this network; routes for it")
 	f.StringVar(&o.filter.Protocol, "protocol", "", "only sessions of this IP protocol: its name or number")
 	f.Uint16Var(&o.filter.L4Port, "l4-port", 0, "only sessions with this TCP, UDP or SCTP port at either end")
-	f.StringVar(&o.filter.State, "state", "", "only what is in this state, or of this type or usage")
+	f.StringVar(&o.filter.State, "state", "", "only what is in this state, or of this type, usage, action or category")
+	f.StringVar(&o.filter.Section, "section", "", "only what is of this section of the firewall's policy: its name, or its object's")
+	f.UintSliceVar(&o.ids, "id", nil, "only rules with these IDs, as names do")
+	f.BoolVar(&o.filter.Unused, "unused", false, "only rules that have decided nothing so far")
 	f.IntVar(&o.filter.Limit, "limit", 0, "so many at most; 0 is all")
 	completeWords(cmd, "output", formTable, formWide, formJSON, formYAML, formName, formJSONPath+"=", formColumns+"=")
 	return cmd
@@ -108,7 +115,12 @@ if need be; "all" is all of them:
 Tables of ports and segments show all that there are, also those made of Pods and
 Namespaces, and how they do. The other forms show them as objects, with a status
 that says the same; ports.sluice.dev and segments.sluice.dev are the objects that
-were written, and nothing else.
+were written, and nothing else. So it is with groups, whose effective members the
+table has.
+
+Rules are those in force, of all kinds of policies, in the order in which they are
+asked: the first that matches decides. Policies are the sections that they are in.
+--port shows the rules that are in force at a port.
 
 Without -n, objects of all namespaces are shown: objects of native kinds need not
 be in any. NAMESPACE/NAME is a name, too.
@@ -133,6 +145,9 @@ func flagsOf(k api.ViewKind) (flags []string) {
 
 // plural names the items of a kind.
 func plural(k api.ViewKind) string {
+	if stem, found := strings.CutSuffix(k.One, "y"); found {
+		return stem + "ies"
+	}
 	if strings.HasSuffix(k.One, "s") {
 		return k.One + "es"
 	}
@@ -239,6 +254,19 @@ func newTarget(word string, names []string, namespace string) (*target, error) {
 	return t, nil
 }
 
+// addIDs makes names of --id.
+func (o *getOptions) addIDs(targets []*target) error {
+	for _, t := range targets {
+		if len(o.ids) > 0 && (t.view == nil || t.view.Name != "rules") {
+			return fmt.Errorf("--id is for rules: %s have none", t.plural())
+		}
+		for _, id := range o.ids {
+			t.names = append(t.names, api.ObjectRef{Name: number(id)})
+		}
+	}
+	return nil
+}
+
 // check refuses flags that mean nothing for what is asked for.
 func (o *getOptions) check(targets []*target) error {
 	if o.namespace != "" && o.allNamespaces {
@@ -297,6 +325,9 @@ func (o *getOptions) run(cmd *cobra.Command, args []string) (err error) {
 	targets, err := parseTargets(args, o.namespace)
 	if err != nil {
 		return err
+	}
+	if err := o.addIDs(targets); err != nil {
+		return withStatus(exitUsage, err)
 	}
 	if err := o.check(targets); err != nil {
 		return withStatus(exitUsage, err)

@@ -92,6 +92,11 @@ func TestGetFilters(t *testing.T) {
 	require.Equal(t, api.Filter{
 		Segment: "demo", Port: "demo/web-1", Address: f, Protocol: "tcp", L4Port: 80, State: "established", Limit: 7,
 	}, source.Filter())
+	got = sluice(t, "get", "rules", "1000", "--api", address, "--id", "1001,2", "--section", "web", "--unused", "--port", "demo/web-1", "--state", "drop")
+	require.Zero(t, got.status, got.err)
+	require.Equal(t, api.Filter{
+		Names: []string{"1000", "1001", "2"}, Section: "web", Unused: true, Port: "demo/web-1", State: "drop",
+	}, source.Filter())
 }
 
 func TestGetCompletes(t *testing.T) {
@@ -100,7 +105,7 @@ func TestGetCompletes(t *testing.T) {
 		why, line string
 		want      string
 	}{
-		{"kinds come first", "get p", "pods pools ports"},
+		{"kinds come first", "get p", "pods policies pools ports"},
 		{"then names", "get ports --api " + address + " demo/", "demo/web-1 demo/web-2"},
 		{"that were not given yet", "get ports --api " + address + " demo/web-1 demo/", "demo/web-2"},
 		{"each once", "get routes --api " + address + " 10.", "10.0.1.0/24 10.9.0.0/16"},

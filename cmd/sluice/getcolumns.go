@@ -28,6 +28,9 @@ func resources() map[string]resource {
 		"workers":   live(func(v *api.WorkerView) string { return strconv.Itoa(v.ID) }, nil, nil, workerColumns),
 		"drops":     live(func(v *api.DropView) string { return v.Reason }, func(v *api.DropView) string { return v.Reason + " " + v.Port }, nil, dropColumns),
 		"pools":     live(func(v *api.PoolView) string { return v.Name }, func(v *api.PoolView) string { return v.Name + " " + string(v.Usage) }, nil, poolColumns),
+		"rules":     live(func(v *api.RuleView) string { return number(v.ID) }, nil, nil, ruleColumns),
+		"policies":  live(func(v *api.PolicyView) string { return v.Name }, policyKey, nil, policyColumns),
+		"groups":    live(func(v *api.GroupView) string { return v.Name }, nil, nil, groupColumns),
 	}
 }
 
@@ -264,7 +267,9 @@ var poolColumns = []column[api.PoolView]{
 
 // Cells.
 
-func number[N ~int | ~uint16 | ~uint32 | ~uint64](n N) string { return fmt.Sprintf("%d", n) }
+func number[N ~int | ~int64 | ~uint | ~uint16 | ~uint32 | ~uint64](n N) string {
+	return fmt.Sprintf("%d", n)
+}
 
 // positive is a number for which 0 is none.
 func positive[N ~uint16 | ~uint32](n N) string {

@@ -68,7 +68,7 @@ type listing struct {
 }
 
 // hasObjects reports whether items of a live kind are objects, too.
-func hasObjects(view string) bool { return view == "ports" || view == "segments" }
+func hasObjects(view string) bool { return view == "ports" || view == "segments" || view == "groups" }
 
 // listLive lists a live view.
 func (o *getOptions) listLive(ctx context.Context, c *client.Client, t *target) (*listing, error) {
@@ -145,8 +145,11 @@ func (o *getOptions) labels(ctx context.Context, c *client.Client, t *target) (l
 
 // kindsOfView are the kinds of objects that items of a live view are made of.
 func kindsOfView(view string) []string {
-	if view == "segments" {
+	switch view {
+	case "segments":
 		return []string{"Segment", "Namespace"}
+	case "groups":
+		return []string{"Group"}
 	}
 	return []string{"Port", "Pod"}
 }

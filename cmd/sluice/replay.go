@@ -83,15 +83,9 @@ each drop) and report.json (counters and the ledger).`,
 // can't put into effect. With skipUnknown, objects of which this version knows nothing, or with
 // which it does nothing, are passed over and listed on errOut.
 func loadModel(paths []string, stdin io.Reader, errOut io.Writer, skipUnknown bool) (*control.Model, error) {
-	objects, faults := control.Load(paths, stdin, control.Options{SkipUnknown: skipUnknown, Skipped: func(s control.Skipped) {
-		fmt.Fprintf(errOut, "skipped: %s:%d:%d: %s %s: %s\n", s.File, s.Line, s.Column, s.Kind, s.Name, s.Reason)
-	}})
-	if len(faults) > 0 {
-		return nil, faults
-	}
-	model, faults := control.Compile(control.Input{Objects: objects, Revision: 1})
-	if len(faults) > 0 {
-		return nil, faults
+	model, err := compileFiles(paths, stdin, errOut, skipUnknown)
+	if err != nil {
+		return nil, err
 	}
 	if skipUnknown {
 		for _, k := range model.NotImplemented {

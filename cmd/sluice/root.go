@@ -80,8 +80,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return exitOK
 	}
-	if errors.Is(err, errDiffers) {
+	switch {
+	case errors.Is(err, errDiffers):
 		return exitDiffers // the differences were shown
+	case errors.Is(err, errDenied):
+		return exitDenied // so was the verdict
 	}
 	if faults, ok := errors.AsType[control.Faults](err); ok {
 		// Lines begin with the place, so that editors find it.
@@ -117,7 +120,7 @@ mirrors frames between ports, in user space, in one binary.`,
 			newApply(), newDelete(), newEdit(), newDiff(), newHistory(), newRollback(), newExplain(),
 		}},
 		{"look", "Look at a running node:", []*cobra.Command{
-			newGet(), newDescribe(), newTop(), newLog(), newSupportBundle(),
+			newGet(), newDescribe(), newPolicy(), newTop(), newLog(), newSupportBundle(),
 		}},
 		{"node", "Run a node:", []*cobra.Command{newDoctor(), newRun(), newTakeover()}},
 		{"offline", "Try and measure, without a node:", []*cobra.Command{newReplay(), newBench(), newLab()}},

@@ -78,6 +78,15 @@ func (c *Client) Status(ctx context.Context) (st api.Status, err error) {
 	return st, err
 }
 
+// EvaluatePolicy returns what the firewall would do with a packet.
+func (c *Client) EvaluatePolicy(ctx context.Context, q *api.PolicyQuery) (*api.PolicyAnswer, error) {
+	var a api.PolicyAnswer
+	if err := c.value(ctx, question{path: "/v1/policy/eval", query: q.Query()}, &a); err != nil {
+		return nil, err
+	}
+	return &a, nil
+}
+
 // Config copies the objects in force to w, as json or yaml.
 func (c *Client) Config(ctx context.Context, format string, w io.Writer) error {
 	return c.text(ctx, question{path: "/v1/config", query: url.Values{"format": {format}}}, w)

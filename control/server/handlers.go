@@ -66,6 +66,19 @@ func visible(object any, p *Peer) any {
 	return desired.WithoutValues(secret)
 }
 
+func (s *Server) evaluatePolicy(w *response, r *request) error {
+	q, err := api.ParsePolicyQuery(r.Values)
+	if err != nil {
+		return err
+	}
+	answer, err := s.source.EvaluatePolicy(&q)
+	if err != nil {
+		return err
+	}
+	w.json(http.StatusOK, answer)
+	return nil
+}
+
 func (s *Server) confirmTakeover(w *response, _ *request) error {
 	if err := s.source.ConfirmTakeover(); err != nil {
 		return err

@@ -79,6 +79,14 @@ func operations() []*operation {
 		view("workers", Views.WorkerViews),
 		view("drops", Views.DropViews),
 		view("pools", Views.PoolViews),
+		view("rules", Views.RuleViews),
+		view("policies", Views.PolicyViews),
+		view("groups", Views.GroupViews),
+		{
+			method: http.MethodGet, path: "/v1/policy/eval", summary: "What the firewall would do with the first packet of a session",
+			role: api.RoleViewer, query: policyArguments(), parsed: true, answer: api.PolicyAnswer{}, fails: []int{http.StatusNotFound},
+			serve: (*Server).evaluatePolicy,
+		},
 		{
 			method: http.MethodGet, path: "/v1/status", summary: "How the node does", role: api.RoleViewer,
 			answer: api.Status{}, serve: (*Server).status,
@@ -221,6 +229,10 @@ func filterArgument(field, states string) argument {
 		a.form, a.doc = formNumber, "only those with this TCP, UDP or SCTP port at either end"
 	case "state":
 		a.doc = "only those in this state: " + states
+	case "section":
+		a.doc = "only those of this section of the policy: its name, or that of the object it is made of"
+	case "unused":
+		a.form, a.doc = formFlag, "only rules that have decided nothing so far"
 	case "labelSelector":
 		a.doc = "only those with these labels, as in kubectl -l: app=web,tier!=db"
 	case "fieldSelector":
@@ -229,6 +241,30 @@ func filterArgument(field, states string) argument {
 		a.doc = "only those of this " + field
 	}
 	return a
+}
+
+// policyArguments are those of a question about the firewall's policy.
+func policyArguments() []argument {
+	var all []argument
+	for _, field := range api.PolicyFields() {
+		a := argument{name: field}
+		switch field {
+		case "from", "to":
+			a.required, a.doc = true, "a port's name, PORT@ADDRESS or an address, with or without :PORT behind it"
+		case "protocol":
+			a.required, a.doc = true, "the IP protocol's name or number"
+		case "port":
+			a.form, a.doc = formNumber, "the destination's TCP, UDP or SCTP port"
+		case "icmpType":
+			a.form, a.doc = formNumber, "of ICMP; an echo request if it is not given"
+		case "icmpCode":
+			a.form, a.doc = formNumber, "of ICMP; 0 if it is not given"
+		case "explain":
+			a.form, a.doc = formFlag, "also name the rules that nearly matched"
+		}
+		all = append(all, a)
+	}
+	return all
 }
 
 func objectArguments() []argument {

@@ -31,6 +31,9 @@ type Views interface {
 	WorkerViews(*api.Filter) (iter.Seq[api.WorkerView], error)
 	DropViews(*api.Filter) (iter.Seq[api.DropView], error)
 	PoolViews(*api.Filter) (iter.Seq[api.PoolView], error)
+	RuleViews(*api.Filter) (iter.Seq[api.RuleView], error)
+	PolicyViews(*api.Filter) (iter.Seq[api.PolicyView], error)
+	GroupViews(*api.Filter) (iter.Seq[api.GroupView], error)
 }
 
 // Source is what a Server serves: a node, and the daemon around it.
@@ -43,6 +46,9 @@ type Source interface {
 	// Config returns the objects in force, each a pointer to its kind's Go type
 	// with apiVersion and kind, and their revision. Nobody changes them.
 	Config() (revision uint64, objects []any)
+
+	// EvaluatePolicy says what the firewall would do with a packet.
+	EvaluatePolicy(*api.PolicyQuery) (*api.PolicyAnswer, error)
 
 	// ConfirmTakeover keeps a device that was taken over on trial. The error wraps
 	// api.ErrNotFound if there is no trial.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -32,6 +33,12 @@ type Source struct {
 	Workers   []api.WorkerView
 	Drops     []api.DropView
 	Pools     []api.PoolView
+	Rules     []api.RuleView
+	Policies  []api.PolicyView
+	Groups    []api.GroupView
+
+	Policy      api.PolicyAnswer // what EvaluatePolicy returns
+	PolicyError error
 
 	Node     api.Status
 	Revision uint64
@@ -40,6 +47,7 @@ type Source struct {
 
 	mu     sync.Mutex
 	filter api.Filter
+	query  api.PolicyQuery
 }
 
 // Filter returns the last filter.
@@ -115,6 +123,39 @@ func (s *Source) DropViews(f *api.Filter) (iter.Seq[api.DropView], error) {
 // PoolViews are Pools.
 func (s *Source) PoolViews(f *api.Filter) (iter.Seq[api.PoolView], error) {
 	return fixed(s, "pool", s.Pools, func(v *api.PoolView) string { return v.Name }, f)
+}
+
+// RuleViews are Rules.
+func (s *Source) RuleViews(f *api.Filter) (iter.Seq[api.RuleView], error) {
+	return fixed(s, "rule", s.Rules, func(v *api.RuleView) string { return strconv.Itoa(int(v.ID)) }, f)
+}
+
+// PolicyViews are Policies.
+func (s *Source) PolicyViews(f *api.Filter) (iter.Seq[api.PolicyView], error) {
+	return fixed(s, "section", s.Policies, func(v *api.PolicyView) string { return v.Name }, f)
+}
+
+// GroupViews are Groups.
+func (s *Source) GroupViews(f *api.Filter) (iter.Seq[api.GroupView], error) {
+	return fixed(s, "group", s.Groups, func(v *api.GroupView) string { return v.Name }, f)
+}
+
+// EvaluatePolicy is Policy, or PolicyError.
+func (s *Source) EvaluatePolicy(q *api.PolicyQuery) (*api.PolicyAnswer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.query = *q
+	if s.PolicyError != nil {
+		return nil, s.PolicyError
+	}
+	return &s.Policy, nil
+}
+
+// PolicyQuery returns the last question about the policy.
+func (s *Source) PolicyQuery() api.PolicyQuery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.query
 }
 
 // Status is Node.
@@ -267,6 +308,24 @@ func Small() *Source {
 			},
 			{Name: "outside", Usage: api.UsageVIPs, Ranges: []string{"192.0.2.10-192.0.2.19"}, Size: 10, Free: 10},
 		},
+		Rules: smallRules(started), Policies: smallPolicies(started),
+		Groups: []api.GroupView{
+			{
+				Name: "demo/web", Ports: []api.GroupPort{{Name: "demo/web-1", Addresses: []netip.Addr{web1}}, {Name: "demo/web-2"}},
+				UsedBy:   []api.GroupUse{{RuleRef: smallRules(started)[0].RuleRef, As: []string{"destination", "appliedTo"}}},
+				Warnings: []string{"port demo/web-2 has no address: rules by source and destination never match it"},
+			},
+			{Name: "office", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/48")}, MACs: []api.MAC{{2, 0, 0, 0, 0, 1}}},
+		},
+		Policy: api.PolicyAnswer{
+			Verdict: api.SecurityDrop, Revision: 3, Protocol: "TCP",
+			From: api.PolicyEnd{Address: netip.MustParseAddr("192.0.2.9"), L4Port: 49152}, To: api.PolicyEnd{Port: "demo/web-1", Address: web1, L4Port: 22},
+			Egress: api.PolicyPoint{Verdict: api.SecurityAllow, Reason: "the sender is none of the switch's ports"},
+			Ingress: api.PolicyPoint{
+				Verdict: api.SecurityDrop, Filtered: true, Rule: &smallRules(started)[2].RuleRef,
+				Near: []api.NearRule{{RuleRef: smallRules(started)[0].RuleRef, Failed: "TCP port 22 from port 49152 is none of TCP 80"}},
+			},
+		},
 		Node: api.Status{
 			Version: "v0.2.0", Revision: 3, Digest: "0123456789abcdef", Epoch: 5, Started: started, Uptime: 7200, Ready: true,
 			LastError: "b.yaml:3:1: Port web/b: faults\nb.yaml:9:1: more", LastErrorAt: started.Add(time.Hour),
@@ -284,5 +343,40 @@ func Small() *Source {
 			TypeMeta: api.TypeMeta{APIVersion: api.APIVersion, Kind: "Segment"}, ObjectMeta: api.ObjectMeta{Name: "demo"},
 			Spec: api.SegmentSpec{VLAN: 100},
 		}},
+	}
+}
+
+func smallRules(started time.Time) []api.RuleView {
+	origin := &api.ObjectRef{Kind: "SecurityPolicy", Namespace: "demo", Name: "web"}
+	section := func(id uint32, name string, action api.SecurityAction) api.RuleRef {
+		return api.RuleRef{ID: id, Name: name, Action: action, Category: api.CategoryApplication, Section: "web", Origin: origin}
+	}
+	return []api.RuleView{
+		{
+			Order: 1, RuleRef: section(1000, "in", api.SecurityAllow), Direction: api.DirectionIn, IPProtocol: api.RuleBoth,
+			Sources: []string{"office"}, Destinations: []string{"demo/web"}, Services: []string{"TCP 80"}, AppliedTo: []string{"demo/web-1", "demo/web-2"}, Ports: 2,
+			Established: api.EstablishedRecheck, Logged: true, Tag: "web-in", MaxSessions: 1000, MaxSessionsPerSource: 10,
+			Hits: api.Hits{Packets: 120, Bytes: 64000, Sessions: 9, LastHit: started.Add(time.Hour), LastHitAge: 3600},
+		},
+		{
+			Order: 2, RuleRef: section(1001, "out", api.SecurityReject), Direction: api.DirectionOut, IPProtocol: api.RuleIPv4,
+			Destinations: []string{"demo/web"}, DestinationsExcluded: true, AppliedTo: []string{"demo/web-1", "demo/web-2"}, Ports: 2,
+			Established: api.EstablishedKeep, Stateless: true,
+		},
+		{
+			Order: 3, RuleRef: api.RuleRef{ID: 2, Name: "default", Action: api.SecurityDrop, Category: api.CategoryApplication},
+			Direction: api.DirectionInOut, IPProtocol: api.RuleBoth, Ports: 2, Established: api.EstablishedRecheck,
+		},
+	}
+}
+
+func smallPolicies(started time.Time) []api.PolicyView {
+	return []api.PolicyView{
+		{
+			Order: 1, Name: "web", Category: api.CategoryApplication, Sequence: 10, Origin: &api.ObjectRef{Kind: "SecurityPolicy", Namespace: "demo", Name: "web"},
+			Rules: 2, FirstRule: 1000, TCPStrict: true, Established: api.EstablishedRecheck,
+			Hits: api.Hits{Packets: 120, Bytes: 64000, Sessions: 9, LastHit: started.Add(time.Hour), LastHitAge: 3600},
+		},
+		{Order: 2, Name: "Kubernetes policies begin", Category: api.CategoryApplication, Sequence: 1000000, Marker: true, Established: api.EstablishedRecheck},
 	}
 }
