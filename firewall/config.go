@@ -14,6 +14,10 @@ type Config struct {
 	// some, else the sender's. nil: no port has any.
 	Terms []PortTerms
 
+	// Spoof has the groups of flood caps, by number, whose servers are told by a reset when a connection to
+	// them is evicted half open (NSX's rst-spoof).
+	Spoof []bool
+
 	Revision uint64
 }
 

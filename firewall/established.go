@@ -87,6 +87,7 @@ func (s *State) SessionEnded(w int, r *flowtable.Record) {
 		original := &r.Keys[flowtable.Original]
 		s.limits.leave(r.Terms.Marks, original.Src, original.Zone())
 	}
+	s.tell(w, r)
 	if r.Flags[flowtable.Original]&loggedSession != 0 {
 		s.noteEnd(w, r)
 	}

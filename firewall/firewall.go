@@ -14,6 +14,7 @@ type Firewall struct {
 	policy   *policy.Policy
 	scopes   scopes
 	terms    []PortTerms
+	spoof    []bool
 	revision uint64
 
 	limited map[uint32]uint16 // slots of limits, by rule ID
@@ -37,7 +38,7 @@ const (
 // Compile makes a Firewall of a policy. Nothing that is in force changes until Adopt.
 func Compile(c *Config, s *State) (*Firewall, error) {
 	f := &Firewall{
-		state: s, policy: c.Policy, scopes: newScopes(c.Zones), terms: c.Terms, revision: c.Revision,
+		state: s, policy: c.Policy, scopes: newScopes(c.Zones), terms: c.Terms, spoof: c.Spoof, revision: c.Revision,
 	}
 	defaults := &policy.Section{Title: "default", Category: policy.Application, Rules: []policy.Rule{c.Policy.Default}}
 	f.byDefault = classify.Match{Section: defaults, Rule: &defaults.Rules[0]}
@@ -93,7 +94,10 @@ func hasRules(sections []*policy.Section) bool {
 }
 
 // Adopt makes a Firewall, which workers use by now, the one that the state belongs to.
-func (s *State) Adopt(f *Firewall) { s.current.Store(f) }
+func (s *State) Adopt(f *Firewall) {
+	s.current.Store(f)
+	s.sweep.begin()
+}
 
 // filters reports whether rules apply at a port.
 func (f *Firewall) filters(port uint16) bool {

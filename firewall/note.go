@@ -31,8 +31,7 @@ func (s *State) noteEnd(w int, r *flowtable.Record) {
 	}
 	for i, rule := range [2]uint32{atEgress: r.EgressRule[flowtable.Original], atIngress: r.IngressRule[flowtable.Original]} {
 		if m, logged := (*rules)[rule]; logged {
-			// The session comes in by the port of its original direction, and its receiver's is where replies come in.
-			s.log.Ended(w, m.Section, m.Rule, r.Links[i].Port(), points[i].direction, r)
+			s.log.Ended(w, m.Section, m.Rule, s.endOf(r, i), points[i].direction, r)
 		}
 	}
 }

@@ -18,6 +18,8 @@ type StateConfig struct {
 
 	// Errors bounds what the firewall sends in answer to packets, together with whoever else uses it.
 	Errors *answer.Limit
+
+	Hops *dataplane.HopTable // of the engine
 }
 
 // State is what outlives a policy: counters, limits, the log, and what each worker is about. Compile and
@@ -27,6 +29,8 @@ type State struct {
 	workers  []workerState
 	log      *Log
 	rejector *reply.Rejector
+	resets   *reply.Resets
+	sweep    sweep
 
 	ip, ethernet *classify.Compiler
 	limits       limits
@@ -48,11 +52,13 @@ type workerState struct {
 
 // NewState returns a State in which nothing has happened.
 func NewState(c StateConfig) *State {
-	return &State{
+	s := &State{
 		config: c, workers: make([]workerState, c.Workers),
-		log: NewLog(LogConfig{Workers: c.Workers}), rejector: reply.NewRejector(c.Errors),
+		log: NewLog(LogConfig{Workers: c.Workers}), rejector: reply.NewRejector(c.Errors), resets: reply.NewResets(c.Workers),
 		ip: classify.NewCompiler(), ethernet: classify.NewCompiler(),
 	}
+	s.sweep.match = s.unwanted
+	return s
 }
 
 // Log returns the records of what logged rules have done.
@@ -60,6 +66,9 @@ func (s *State) Log() *Log { return s.log }
 
 // Rejections returns how rejections were answered.
 func (s *State) Rejections() reply.RejectStats { return s.rejector.Stats() }
+
+// Resets returns how ends of sessions were told.
+func (s *State) Resets() reply.ResetStats { return s.resets.Stats() }
 
 // summary is what preparing for a section's rules takes.
 type summary struct {
@@ -81,6 +90,7 @@ func (s *State) prepare(f *Firewall) (err error) {
 		}
 		next[section] = one
 		maps.Copy(all.pages, one.pages)
+		s.sweep.wanted = s.sweep.wanted || section.Established == policy.Reset
 		all.limited = append(all.limited, one.limited...)
 		all.logged = append(all.logged, one.logged...)
 	}
@@ -109,4 +119,8 @@ func summarize(section *policy.Section) *summary {
 }
 
 // Tick does what time demands: it is for the end of each of a worker's turns.
-func (s *State) Tick(w *dataplane.Worker, now int64) { s.log.Tick(w.ID(), now) }
+func (s *State) Tick(w *dataplane.Worker, now int64) {
+	s.log.Tick(w.ID(), now)
+	s.sweep.turn(w, now)
+	s.resets.Tick(w, now)
+}
