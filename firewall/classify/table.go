@@ -1,10 +1,7 @@
-// Package classify finds the first rule of a policy that matches a packet, in a
-// number of memory accesses that is bounded whatever the rules and whatever the
-// traffic.
 package classify
 
 import (
-	"sync"
+	"time"
 
 	"github.com/sluice-net/sluice/firewall/policy"
 	"github.com/sluice-net/sluice/packet"
@@ -45,82 +42,70 @@ type Key struct {
 	DstPort   uint16 // of ICMP: type << 8 | code. Of frames: EtherType
 }
 
-// Compiler makes Tables of Inputs that follow each other, doing anew only what has
-// changed. It is for one goroutine at a time.
-type Compiler struct{}
-
-// NewCompiler returns a Compiler without a past.
-func NewCompiler() *Compiler { return &Compiler{} }
-
-// Compile makes the Table of an Input. Tables are immutable and may be used while others are compiled.
-func (c *Compiler) Compile(in *Input) (*Table, error) {
-	t := &Table{in: in, classes: map[address]Class{}, refs: map[*policy.Rule]Ref{}, addrs: []address{{}}, matches: []Match{{}}}
-	for _, tier := range in.Tiers {
-		for _, s := range tier {
-			for i := range s.Rules {
-				t.refs[&s.Rules[i]] = Ref(len(t.matches))
-				t.matches = append(t.matches, Match{s, &s.Rules[i]})
-			}
-		}
-	}
-	return t, nil
-}
-
-type address struct {
-	scope uint32
-	addr  packet.Addr
-	mac   packet.MAC
-}
-
 // Table finds rules. Any number of goroutines may use it at once.
 type Table struct {
-	in      *Input
-	mu      sync.Mutex
-	classes map[address]Class
-	addrs   []address
-	refs    map[*policy.Rule]Ref
-	matches []Match
+	trie  trie
+	bound hostTable
+
+	ports   uint32 // that records are kept of, but for one more pair of all others
+	tiers   []tierTable
+	nodes   []node
+	entries []entry
+	ranks   []uint32  // by slot
+	pages   [][]*rule // by slot
+	stats   Stats
 }
 
-func (t *Table) classOf(a address) Class {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	c, found := t.classes[a]
-	if !found {
-		c = Class(len(t.addrs))
-		t.addrs, t.classes[a] = append(t.addrs, a), c
-	}
-	return c
+// tierTable is where the trees of a tier begin.
+type tierTable struct {
+	ports         []portRecord  // port << 1 | direction
+	classes       []classRecord // by Class
+	service, rest uint32
+}
+
+type portRecord struct{ label, tree uint32 }
+
+type classRecord struct {
+	label, src, dst uint32
+	_               uint32 // so that no record is in two cache lines
+}
+
+// Stats is what a Table is like.
+type Stats struct {
+	Rules   int
+	Classes int // of addresses
+	Points  int // classes of ports
+	Trees   int // of rules
+	Memory  int // bytes that lookups read
+	// Deepest is how many memory accesses, in cache lines, a Lookup may take at most: what the longest ways through a
+	// tree of each kind take together. Class takes Class4 or Class6 more, for each address.
+	Deepest        int
+	Class4, Class6 int
+	BuildTime      time.Duration // of what had changed
+}
+
+// Stats returns what the table is like. It examines all of the table that finds addresses, and is not for the packet path.
+func (t *Table) Stats() Stats {
+	s := t.stats
+	s.Class4, s.Class6 = t.trie.depth()
+	hosts := (t.bound.reach*hostSlotSize + 63) / 64
+	s.Class4 += hosts
+	s.Class6 += hosts
+	return s
 }
 
 // Class returns the class of an IP address in a scope.
 func (t *Table) Class(scope uint32, a packet.Addr) Class {
-	return t.classOf(address{scope: scope, addr: a})
+	if c, found := t.bound.class(host{a, scope}); found {
+		return Class(c)
+	}
+	return Class(t.trie.class(a))
 }
 
 // MACClass returns the class of a MAC address.
-func (t *Table) MACClass(m packet.MAC) Class { return t.classOf(address{mac: m}) }
-
-// Lookup returns the first rule of a tier that matches.
-func (t *Table) Lookup(tier int, k *Key) Ref {
-	t.mu.Lock()
-	src, dst := t.addrs[k.Src], t.addrs[k.Dst]
-	t.mu.Unlock()
-	m := Linear(t.in, tier, &Packet{
-		Port: k.Port, Direction: k.Direction, Scope: src.scope, Src: src.addr, Dst: dst.addr,
-		Protocol: k.Protocol, SrcPort: k.SrcPort, DstPort: k.DstPort, SrcMAC: src.mac, DstMAC: dst.mac,
-	})
-	if m == nil {
-		return 0
-	}
-	return t.refs[m.Rule]
-}
-
-// LookupVector is Lookup for up to 64 keys at once, which hides what memory costs.
-func (t *Table) LookupVector(tier int, keys []Key, refs []Ref) {
-	for i := range keys {
-		refs[i] = t.Lookup(tier, &keys[i])
-	}
+func (t *Table) MACClass(m packet.MAC) Class {
+	c, _ := t.bound.class(macHost(m))
+	return Class(c)
 }
 
 // Match returns what a Ref stands for; nil for 0.
@@ -128,5 +113,49 @@ func (t *Table) Match(r Ref) *Match {
 	if r == 0 {
 		return nil
 	}
-	return &t.matches[r]
+	return &t.rule(uint32(r)).match
+}
+
+func (t *Table) rule(slot uint32) *rule { return t.pages[slot>>pageBits][slot&(1<<pageBits-1)] }
+
+// Lookup returns the first rule of a tier that matches.
+func (t *Table) Lookup(tier int, k *Key) Ref {
+	var q query
+	q.set(&t.tiers[tier], k, t.ports)
+	best := uint32(0)
+	for _, ref := range q.trees {
+		if ref != 0 {
+			best = t.first(best, t.walk(ref, &q.point, q.family))
+		}
+	}
+	return Ref(best)
+}
+
+// first returns which of two rules comes first; 0 is none.
+func (t *Table) first(a, b uint32) uint32 {
+	if b == 0 || a != 0 && t.ranks[a] < t.ranks[b] {
+		return a
+	}
+	return b
+}
+
+// query is a Key as trees see it.
+type query struct {
+	point  point
+	trees  [homes]uint32
+	family uint32 // bit as policy.Families
+}
+
+func (q *query) set(t *tierTable, k *Key, ports uint32) {
+	port := &t.ports[min(uint32(k.Port), ports)<<1|uint32(k.Direction>>1)&1]
+	src, dst := &t.classes[k.Src], &t.classes[k.Dst]
+	q.point = point{
+		dimPoint: port.label, dimSrc: src.label, dimDst: dst.label,
+		dimService: uint32(k.Protocol)<<16 | uint32(k.DstPort), dimSrcPort: uint32(k.SrcPort),
+	}
+	q.trees = [homes]uint32{port.tree, src.src, dst.dst, t.service, t.rest}
+	q.family = uint32(policy.IPv4)
+	if k.V6 {
+		q.family = uint32(policy.IPv6)
+	}
 }
