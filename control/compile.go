@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/control/ruleset"
 )
 
 // Input is what a model is compiled from.
@@ -58,6 +59,12 @@ type Compiler struct {
 	defaultPort    *api.PortSpec // a pod's
 	plainSegment   *Segment      // settings of a port without one
 
+	rules    *ruleset.Resolver
+	firewall ruleset.Settings
+	profiles []ruleset.Profile // that the model's are made of
+	timers   []TimerProfile
+	floods   []FloodProfile
+
 	namespaces     map[string]*namespacePlan
 	namespaceOrder []*namespacePlan // sorted by name
 	namespaceModel []Namespace
@@ -94,6 +101,7 @@ func NewCompiler() *Compiler {
 		namespaces: map[string]*namespacePlan{}, segments: map[string]*segmentPlan{},
 		plans: map[*Object]*portPlan{}, ports: map[string]*portPlan{}, gone: map[string]*madePort{},
 		devices: map[deviceKey][]*portPlan{}, contended: map[deviceKey]bool{},
+		rules: ruleset.New(),
 	}
 	api.SetDefaults(k.defaultSegment)
 	api.SetDefaults(k.defaultPort)
@@ -116,7 +124,9 @@ func NewCompiler() *Compiler {
 //	addresses  those given, then those of other pods   attach
 //	autoconf   addresses that hosts make themselves    addresses: all others are known
 //	routers    uplinks, routes                         segments, ports
+//	rules      what policies and groups say            node
 //	ports      numbers, and the model's values         all
+//	firewall   who is in groups, and the policy        rules, ports
 func (k *Compiler) Compile(in Input) (*Model, Faults) {
 	k.run++
 	c := &compiler{
@@ -139,16 +149,19 @@ func (k *Compiler) Compile(in Input) (*Model, Faults) {
 	c.compilePools()
 	c.collect()
 	c.numberZones()
+	c.numberRouters()
 	c.compileSegments()
 	c.attachPorts()
 	c.bindAddresses()
 	c.bindAutoconfigured()
 	c.numberPorts()
 	c.compileRouters()
+	c.checkRules()
 	if len(c.faults) > 0 {
 		return nil, c.faults.sorted()
 	}
 	c.makePorts()
+	c.makeFirewall()
 	c.m.Digest = c.digest()
 	return c.m, nil
 }
@@ -164,6 +177,7 @@ type compiler struct {
 	uplinks  map[string]*Object // name of the port -> the Router that has it as an uplink
 	routers  map[string]*Object // nil for the implicit default
 	routerAt map[string]int     // index in Routers
+	scopes   map[string]uint32  // of routers; see numberRouters
 
 	order []*portPlan // portOrder without those whose name another has
 

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/control/ruleset"
 )
 
 // namespacePlan is a namespace, which exists by being written or named.
@@ -21,6 +22,8 @@ type namespacePlan struct {
 	segment string
 	plan    *segmentPlan // nil if there is none of that name
 	index   int          // of the segment in the model, -1 for none; valid in run
+
+	surroundings *ruleset.Surroundings // with these labels
 
 	labels   map[string]string // of labelsOf and the name; in models, so never written to again
 	labelsOf *Object
@@ -230,6 +233,7 @@ func (c *compiler) compileNamespaces() {
 				maps.Copy(p.labels, p.object.Meta().Labels)
 			}
 			p.labels[corev1.LabelMetadataName] = p.name
+			p.surroundings = &ruleset.Surroundings{Name: p.name, Labels: p.labels}
 			same = false
 		}
 		at := -1

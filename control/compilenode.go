@@ -32,25 +32,13 @@ func (c *compiler) resolveNode() {
 		first, spec = o, n.Spec
 	})
 	api.SetDefaults(&spec)
-	t := spec.Timers
 	c.node = Node{
 		Workers: spec.Workers, DefaultAction: spec.DefaultRule.Action, DefaultLogged: spec.DefaultRule.Logged,
 		GatewayMAC: spec.GatewayMAC, Limits: spec.Limits,
 		IPReallocationTime: time.Duration(*spec.IPReallocationTime) * second,
-		Timers: Timers{
-			TCPFirstPacket:  time.Duration(t.TCPFirstPacket) * second,
-			TCPOpening:      time.Duration(t.TCPOpening) * second,
-			TCPEstablished:  time.Duration(t.TCPEstablished) * second,
-			TCPClosing:      time.Duration(t.TCPClosing) * second,
-			TCPFinWait:      time.Duration(t.TCPFinWait) * second,
-			TCPClosed:       time.Duration(t.TCPClosed) * second,
-			UDPFirstPacket:  time.Duration(t.UDPFirstPacket) * second,
-			UDPSingle:       time.Duration(t.UDPSingle) * second,
-			UDPMultiple:     time.Duration(t.UDPMultiple) * second,
-			ICMPFirstPacket: time.Duration(t.ICMPFirstPacket) * second,
-			ICMPErrorReply:  time.Duration(t.ICMPErrorReply) * second,
-		},
+		Timers:             resolveTimers(spec.Timers),
 	}
+	c.firewallSettings(first, &spec)
 	if spec.GatewayMAC.IsMulticast() {
 		c.fault(first, "spec.gatewayMAC", spec.GatewayMAC.String()+" is a group address", "the first byte must be even")
 	}
@@ -69,6 +57,23 @@ func (c *compiler) resolveNode() {
 		c.fault(first, "spec.cpus", fmt.Sprintf("%d CPUs are too few for %d workers", len(cpus), spec.Workers), "")
 	default:
 		c.node.CPUs = cpus[:spec.Workers]
+	}
+}
+
+// resolveTimers converts timers that have their defaults.
+func resolveTimers(t api.Timers) Timers {
+	return Timers{
+		TCPFirstPacket:  time.Duration(t.TCPFirstPacket) * second,
+		TCPOpening:      time.Duration(t.TCPOpening) * second,
+		TCPEstablished:  time.Duration(t.TCPEstablished) * second,
+		TCPClosing:      time.Duration(t.TCPClosing) * second,
+		TCPFinWait:      time.Duration(t.TCPFinWait) * second,
+		TCPClosed:       time.Duration(t.TCPClosed) * second,
+		UDPFirstPacket:  time.Duration(t.UDPFirstPacket) * second,
+		UDPSingle:       time.Duration(t.UDPSingle) * second,
+		UDPMultiple:     time.Duration(t.UDPMultiple) * second,
+		ICMPFirstPacket: time.Duration(t.ICMPFirstPacket) * second,
+		ICMPErrorReply:  time.Duration(t.ICMPErrorReply) * second,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/control/ruleset"
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -50,6 +51,9 @@ type portPlan struct {
 	ownBefore []boundAddress // own before claimed
 	freed     []netip.Addr   // that it had, in quarantine; valid in claimed
 	auto      []Address      // that the host makes by itself; valid if segment is autoconfigured
+
+	endpoint   *ruleset.Endpoint // of endpointOf; nil: none was asked for yet
+	endpointOf endpointOf
 
 	made  *madePort // in the last model; nil: it was not there
 	stale bool      // own or auto are not those that made is of

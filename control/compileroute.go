@@ -57,7 +57,7 @@ func (r Router) equal(o Router) bool {
 }
 
 func (u Uplink) equal(o Uplink) bool {
-	return u.Port == o.Port && u.Zone == o.Zone && u.MAC == o.MAC && slices.Equal(u.Addresses, o.Addresses) &&
+	return u.Port == o.Port && u.Zone == o.Zone && u.Scope == o.Scope && u.MAC == o.MAC && slices.Equal(u.Addresses, o.Addresses) &&
 		slices.Equal(u.Gateways, o.Gateways)
 }
 
@@ -72,7 +72,7 @@ func (c *compiler) portIndex(name string) int {
 
 func (c *compiler) compileUplink(o *Object, index int, u *api.Uplink) Uplink {
 	path := fmt.Sprintf("spec.uplinks[%d]", index)
-	up := Uplink{Port: c.portIndex(u.Port), Zone: c.m.Allocations.Zones[uplinkZone(u.Port)]}
+	up := Uplink{Port: c.portIndex(u.Port), Zone: c.m.Allocations.Zones[uplinkZone(u.Port)], Scope: c.scopes[o.Name]}
 	for i, a := range u.Addresses {
 		here := fmt.Sprintf("%s.addresses[%d]", path, i)
 		switch addr := a.Addr(); {

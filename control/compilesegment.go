@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control/ipam"
+	"github.com/sluice-net/sluice/control/ruleset"
 )
 
 // segmentPlan is a segment on its way into the model.
@@ -35,6 +36,9 @@ type segmentPlan struct {
 	resolvedGood bool // without faults
 	resolvedOf   resolvedOf
 
+	surroundings   *ruleset.Surroundings // of surroundingsOf
+	surroundingsOf *Object
+
 	members []*portPlan // whose own segment it is, sorted by name
 	book    book
 }
@@ -52,6 +56,7 @@ type resolvedOf struct {
 	implicit bool
 	router   int
 	zone     uint32
+	scope    uint32
 	poolsRun uint64 // nameservers come from pools
 }
 
@@ -306,7 +311,11 @@ func (c *compiler) resolveSegment(s *segmentPlan) {
 				didYouMean(s.spec.Router, append(sortedKeys(c.routerAt), api.RouterNone)))
 		}
 	}
-	of := resolvedOf{s.object, s.implicit, router, s.zone, c.poolsRun}
+	scope := s.zone
+	if router >= 0 {
+		scope = c.scopes[s.spec.Router]
+	}
+	of := resolvedOf{s.object, s.implicit, router, s.zone, scope, c.poolsRun}
 	if s.resolvedGood && s.resolvedOf == of && slices.Equal(s.resolved.Subnets, s.subnets) {
 		return
 	}
@@ -322,7 +331,7 @@ func (c *compiler) makeSegment(s *segmentPlan, router int) Segment {
 	c.faults = append(c.faults, groupFaults(s.object, s.spec.Security.BPDUFilterAllow)...)
 	seg := Segment{
 		Name: s.name, Zone: s.zone, VNI: uint32(s.spec.VNI), VLAN: uint16(s.spec.VLAN), MTU: s.spec.MTU,
-		Router: router, Subnets: s.subnets,
+		Router: router, Scope: s.resolvedOf.scope, Subnets: s.subnets,
 		MACLearning:            resolveLearning(s.spec.MACLearning),
 		UnknownUnicastFlooding: *s.spec.UnknownUnicastFlooding,
 		NeighborSuppression:    *s.spec.NeighborSuppression,

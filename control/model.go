@@ -6,6 +6,8 @@ import (
 
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control/ipam"
+	"github.com/sluice-net/sluice/control/ruleset"
+	"github.com/sluice-net/sluice/firewall/policy"
 )
 
 // Model is a configuration, checked and resolved: what the node builds the
@@ -28,6 +30,15 @@ type Model struct {
 	Routers    []Router    `json:"routers"`    // sorted by name; "default" is always there
 	Pools      []Pool      `json:"pools"`      // of usage vips and snat, sorted by name
 	Blocks     []Block     `json:"blocks"`     // IPPools of usage segments, sorted by name
+
+	// Firewall is the policy. Its Endpoints, by Port.Number, are all ports but uplinks and those of the exclusion list. The
+	// numbers of sets are given as they come: equal objects give an equal policy but for these.
+	Firewall *policy.Policy `json:"firewall"`
+	// Groups are sorted by namespace and name, each with the set of its members. Some of these are of no rule.
+	Groups []ruleset.Group `json:"groups"`
+	// TimerProfiles and FloodProfiles are in order: the first whose AppliedTo has a port is the port's.
+	TimerProfiles []TimerProfile `json:"timerProfiles"`
+	FloodProfiles []FloodProfile `json:"floodProfiles"`
 
 	// NotImplemented are the objects that this version does not put into effect,
 	// sorted (see NotImplemented); packets don't tell, so they are not in Digest.
@@ -82,6 +93,7 @@ type Segment struct {
 	VLAN    uint16   `json:"vlan"`    // 0: none
 	MTU     int      `json:"mtu"`     // bytes of the IP packet
 	Router  int      `json:"router"`  // index in Routers; -1: none
+	Scope   uint32   `json:"scope"`   // the address space of its subnets: of all segments and uplinks of a router, or its own
 	Subnets []Subnet `json:"subnets"` // as written, or as carved: v4 before v6
 
 	DHCP                *DHCP                `json:"dhcp,omitempty"`                // nil: DHCPv4 clients are not answered
@@ -223,6 +235,7 @@ type Connected struct {
 type Uplink struct {
 	Port      int            `json:"port"`      // index in Ports
 	Zone      uint32         `json:"zone"`      // as a segment's
+	Scope     uint32         `json:"scope"`     // as a segment's
 	MAC       api.MAC        `json:"mac"`       // the router's own there
 	Addresses []netip.Prefix `json:"addresses"` // the router's own, with the network's length
 	Gateways  []netip.Addr   `json:"gateways"`  // at most one of each family; Routes has them
@@ -262,9 +275,12 @@ type Block struct {
 type Allocations struct {
 	Zones     map[string]uint32         `json:"zones,omitempty"`     // by "segment/NAME" and "uplink/PORT"
 	LastZone  uint32                    `json:"lastZone,omitempty"`  // the one given last; see numbering
+	Routers   map[string]uint32         `json:"routers,omitempty"`   // of address spaces, by name; see numberRouters
 	Numbers   map[string]uint16         `json:"numbers,omitempty"`   // by name of the port
 	Subnets   map[string][]netip.Prefix `json:"subnets,omitempty"`   // carved, by name of the segment
 	Addresses map[string][]netip.Addr   `json:"addresses,omitempty"` // of pods, by name of the port
+	// Rules are the numbers of firewall rules, by ruleset.RuleKey.
+	Rules map[string]ruleset.RuleIDs `json:"rules,omitempty"`
 	// Freed are in quarantine, sorted by address and port.
 	Freed []Freed `json:"freed,omitempty"`
 }

@@ -31,6 +31,24 @@ func (c *compiler) numberZones() {
 	c.m.Allocations.LastZone = zones.last
 }
 
+// routerScope is what the numbers of routers' address spaces begin behind: that of a segment without a router is its zone.
+const routerScope = 1 << 24
+
+// numberRouters gives each router the number of its address space, in which its segments' and uplinks' addresses
+// are told apart; the lowest that are free.
+func (c *compiler) numberRouters() {
+	names := sortedKeys(c.routers)
+	name := func(i int) string { return names[i] }
+	routers := numbering[uint32]{had: c.previous.Routers, limit: routerScope - 1}
+	numbers := make([]uint32, len(names))
+	same := routers.assign(numbers, name)
+	c.scopes = make(map[string]uint32, len(names))
+	for i, n := range numbers {
+		c.scopes[names[i]] = routerScope + n
+	}
+	c.m.Allocations.Routers = share(c.previous.Routers, same, len(numbers), numbered(numbers, name))
+}
+
 func uplinkZone(port string) string { return "uplink/" + port }
 
 // numberPorts gives each port its number, in the same way; the lowest are free

@@ -2,6 +2,7 @@ package desired
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/control/ruleset"
 	"github.com/sluice-net/sluice/control/store"
 )
 
@@ -18,7 +20,9 @@ import (
 //
 //	allocation/zone/NAME             number
 //	allocation/zone-last             number
+//	allocation/router/NAME           number
 //	allocation/number/PORT           number
+//	allocation/rules/KIND/NS/NAME    JSON: list of rules and numbers
 //	allocation/subnets/SEGMENT       list of prefixes
 //	allocation/addresses/PORT        list of addresses
 //	allocation/freed/ADDRESS/AT/PORT nothing; AT is Unix time in ns
@@ -29,7 +33,9 @@ const (
 	allocationPrefix    = "allocation/"
 	zonePrefix          = allocationPrefix + "zone/"
 	lastZoneKey         = allocationPrefix + "zone-last"
+	routerPrefix        = allocationPrefix + "router/"
 	numberPrefix        = allocationPrefix + "number/"
+	rulesPrefix         = allocationPrefix + "rules/"
 	subnetsPrefix       = allocationPrefix + "subnets/"
 	addressesPrefix     = allocationPrefix + "addresses/"
 	freedPrefix         = allocationPrefix + "freed/"
@@ -53,6 +59,8 @@ func (b batch) changes() []store.Change {
 // allocations puts the records in which two Allocations differ.
 func (b batch) allocations(before, after *control.Allocations) {
 	differ(b, zonePrefix, before.Zones, after.Zones, equal, number)
+	differ(b, routerPrefix, before.Routers, after.Routers, equal, number)
+	differ(b, rulesPrefix, before.Rules, after.Rules, ruleset.RuleIDs.Equal, rules)
 	differ(b, numberPrefix, before.Numbers, after.Numbers, equal, number)
 	differ(b, subnetsPrefix, before.Subnets, after.Subnets, slices.Equal, list)
 	differ(b, addressesPrefix, before.Addresses, after.Addresses, slices.Equal, list)
@@ -87,6 +95,14 @@ func list[T fmt.Stringer](values []T) []byte {
 	return []byte(strings.Join(texts, ","))
 }
 
+func rules(ids ruleset.RuleIDs) []byte {
+	data, err := json.Marshal(ids)
+	if err != nil {
+		panic("desired: numbers of rules are plain data: " + err.Error())
+	}
+	return data
+}
+
 func nothing(struct{}) []byte { return []byte{} }
 
 func freedByKey(freed []control.Freed) map[string]struct{} {
@@ -100,7 +116,7 @@ func freedByKey(freed []control.Freed) map[string]struct{} {
 // decodeAllocations reads the records under allocationPrefix.
 func decodeAllocations(records []store.Record) (*control.Allocations, error) {
 	a := &control.Allocations{
-		Zones: map[string]uint32{}, Numbers: map[string]uint16{},
+		Zones: map[string]uint32{}, Routers: map[string]uint32{}, Numbers: map[string]uint16{}, Rules: map[string]ruleset.RuleIDs{},
 		Subnets: map[string][]netip.Prefix{}, Addresses: map[string][]netip.Addr{},
 	}
 	for _, r := range records {
@@ -119,6 +135,10 @@ func decodeAllocation(a *control.Allocations, r store.Record) (err error) {
 	under := func(prefix string) (name string, found bool) { return strings.CutPrefix(r.Key, prefix) }
 	if name, found := under(zonePrefix); found {
 		a.Zones[name], err = parseNumber[uint32](value, 32)
+	} else if name, found := under(routerPrefix); found {
+		a.Routers[name], err = parseNumber[uint32](value, 32)
+	} else if name, found := under(rulesPrefix); found {
+		a.Rules[name], err = ruleset.ParseRuleIDs(r.Value)
 	} else if name, found := under(numberPrefix); found {
 		a.Numbers[name], err = parseNumber[uint16](value, 16)
 	} else if name, found := under(subnetsPrefix); found {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/control/ruleset"
 	"github.com/sluice-net/sluice/control/store"
 )
 
@@ -289,7 +290,9 @@ func TestOldState(t *testing.T) {
 	stores(t, func(t *testing.T, reopen func() store.Store) {
 		old := control.Allocations{
 			Zones: map[string]uint32{"segment/web": 3}, LastZone: 9,
+			Routers:   map[string]uint32{"default": 1},
 			Numbers:   map[string]uint16{"web/a": 1},
+			Rules:     map[string]ruleset.RuleIDs{"SecurityPolicy/web/a": {{Rule: "in/\"b\"", ID: 1000}, {Rule: "rules[1]", ID: 1003}}},
 			Subnets:   map[string][]netip.Prefix{"web": {netip.MustParsePrefix("10.244.3.0/24"), netip.MustParsePrefix("fd00::/64")}},
 			Addresses: map[string][]netip.Addr{"web/a": {netip.MustParseAddr("10.244.3.5")}},
 			Freed: []control.Freed{
@@ -401,6 +404,7 @@ func TestDamagedRecords(t *testing.T) {
 			errRefused, "use the version that wrote it",
 		},
 		{"a number that is too large", "allocation/number/a", "70000", store.ErrDamaged, "allocation/number/a"},
+		{"numbers of rules that are none", "allocation/rules/SecurityPolicy//a", "1000", store.ErrDamaged, "allocation/rules/SecurityPolicy//a"},
 		{"an allocation of what there is not", "allocation/colour", "1", store.ErrDamaged, "no such allocation"},
 		{"an address that is none", "allocation/addresses/a", "10.0.0", store.ErrDamaged, "allocation/addresses/a"},
 		{"a subnet that is none", "allocation/subnets/a", "", store.ErrDamaged, "allocation/subnets/a"},

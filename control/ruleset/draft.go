@@ -33,9 +33,9 @@ const (
 	// bySequence: Category and Sequence say it: what is written by hand, and the tier Admin.
 	bySequence place = iota
 
-	// The others are in category Application between the two markers, in this order; Sequence
-	// orders those of one place among each other, 0 to 1000, and the resolver adds the markers'. Of
-	// equal Sequence are they by Origin.
+	// The others are in category Application between the two markers, in this order. Sequence
+	// orders those of the tier Baseline among each other, 0 to 1001, and is 0 elsewhere; the resolver adds what
+	// places them. Those of equal Sequence are in order of names.
 	allowing  // what NetworkPolicies allow
 	isolating // what is then left of the traffic of pods that NetworkPolicies select
 	baseline  // the tier Baseline
@@ -61,6 +61,9 @@ type draftRule struct {
 	// another number, or to none (Kubernetes: a container's port). They are
 	// alternatives to Services. Is there one, then empty Services are nothing rather than all.
 	named []namedPort
+
+	// services are FirewallServices by name, which are alternatives to Services, too.
+	services []reference
 }
 
 // namedPort is a container's port by name.
@@ -80,7 +83,7 @@ type term struct {
 	prefixes []policy.Prefix // in any order, and may overlap: the resolver tidies up
 	macs     []packet.MAC
 
-	group string // "NAMESPACE/NAME", or "/NAME" of a Group without a namespace
+	group string // as it is written, which is resolved as seen from the draft's namespace
 
 	namespaced bool            // only endpoints that are in a namespace: pods, and ports with a namespace
 	namespace  string          // only those in it; empty is any
@@ -89,12 +92,22 @@ type term struct {
 	segment    string          // only those whose own segment it is; empty is any
 	port       string          // only the one of that name; empty is any
 	conditions []condition     // only those that meet all of them
+
+	// within are prefixes of one family, one at least: only those that have addresses of it, all of them in there.
+	within []policy.Prefix
 }
 
-// Fault is a mistake in an object, or of objects together. Object is set by the resolver.
+// reference is a name of another object.
+type reference struct {
+	kind string // of that object: Group, FirewallService
+	name string // as written
+	path string // of the field that has it
+}
+
+// Fault is a mistake in an object, or of objects together.
 type Fault struct {
-	Object  any    // as it was given: *api.SecurityPolicy, *networkingv1.NetworkPolicy…
-	Path    string // of the field: spec.rules[0].action
-	Message string // lower case, no full stop, without the path
-	Hint    string // what to write instead; may be empty
+	Object  policy.Origin // the resolver sets it
+	Path    string        // of the field: spec.rules[0].action
+	Message string        // lower case, no full stop, without the path
+	Hint    string        // what to write instead; may be empty
 }
