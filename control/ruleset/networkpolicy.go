@@ -76,6 +76,39 @@ func (d *draft) add(namespace, name string, direction policy.Direction, list []n
 	}
 	s.put(&r)
 	d.rules = append(d.rules, r)
+	if direction == policy.Out {
+		d.addNamed(&r)
+	}
+}
+
+// addNamed adds what a rule with peers by address says of ports by name: they are those of the pods that have
+// the addresses. A pod has addresses of both families, of which one may be in a block and the other not.
+func (d *draft) addNamed(r *draftRule) {
+	if len(r.named) == 0 {
+		return
+	}
+	for _, family := range []struct {
+		name string
+		is   policy.Families
+	}{{"IPv4", policy.IPv4}, {"IPv6", policy.IPv6}} {
+		of := *r
+		of.Name += " " + family.name
+		of.Families, of.Services, of.destination = family.is, nil, nil
+		for _, t := range r.destination {
+			var within []policy.Prefix
+			for _, p := range t.prefixes {
+				if p.Addr.Is4() == (family.is == policy.IPv4) {
+					within = append(within, p)
+				}
+			}
+			if within != nil {
+				of.destination = append(of.destination, term{within: within})
+			}
+		}
+		if of.destination != nil {
+			d.rules = append(d.rules, of)
+		}
+	}
 }
 
 // policyPeer is one of from or to. With a podSelector alone it is pods of the policy's own namespace,

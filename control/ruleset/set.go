@@ -45,6 +45,7 @@ type definition struct {
 type defined struct {
 	key   string
 	term  *term
+	offer *offer // of the atom; nil: none is needed
 	group *set
 }
 
@@ -93,7 +94,7 @@ func define(list selection, o *offer, groupOf func(name string) *set) (d definit
 				d.macs = append(d.macs, t.macs...)
 			}
 		default:
-			d.terms = append(d.terms, defined{key: t.key(o), term: t})
+			d.terms = append(d.terms, defined{key: t.key(o), term: t, offer: o})
 		}
 	}
 	slices.SortFunc(d.terms, func(a, b defined) int { return strings.Compare(a.key, b.key) })
@@ -211,7 +212,7 @@ func (s *sets) redefine(x *set, d definition) {
 		}
 		a := s.atoms[t.key]
 		if a == nil {
-			a = &atom{key: t.key, term: *t.term, users: map[*set]struct{}{}, anchor: t.term.anchorOf()}
+			a = &atom{key: t.key, term: *t.term, offer: t.offer, users: map[*set]struct{}{}, anchor: t.term.anchorOf()}
 			s.atoms[t.key] = a
 			s.fresh = append(s.fresh, a)
 		}
