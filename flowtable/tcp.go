@@ -168,11 +168,16 @@ func (s *session) tcpACK(t *tracker, d Dir, g *segment, own, peer half, w uint32
 		own = own.halfOfPending(g.seq)
 		clear = tcpResync
 	}
+	opening := w&d.peer().by(tcpSYN) != 0 && w&d.peer().by(tcpSYNAcked) == 0
+	acksSYN := !peer.has(halfUnacked) || g.ack == peer.edge() || g.ack == peer.end() ||
+		w&tcpLiberal == 0 && g.ack.inRange(peer.edge(), peer.end())
 	switch {
 	case w&^clear&(tcpLiberal|tcpResync) == 0:
 		if !own.admits(g, peer) {
 			return 0, packet.SessionInvalid
 		}
+	case opening && !acksSYN && w&tcpLiberal != 0:
+		return 0, packet.SessionInvalid
 	case !own.has(halfBegun):
 		own = makeHalf(g.end, 0, 0, 0, 0, halfBegun)
 	}
@@ -182,7 +187,7 @@ func (s *session) tcpACK(t *tracker, d Dir, g *segment, own, peer half, w uint32
 	if d == Reply {
 		set |= tcpAnswered
 	}
-	if w&d.peer().by(tcpSYN) != 0 {
+	if opening && acksSYN {
 		set |= d.peer().by(tcpSYNAcked)
 	}
 	if g.has(packet.TCPFin) {
@@ -233,12 +238,14 @@ func (s *session) tcpSYNACK(t *tracker, d Dir, g *segment, own, peer half, w uin
 		st == StateTCPSynSent2 ||
 		st == StateTCPSynRecv && w&d.by(tcpSYN) != 0 && w&d.by(tcpSYNAcked) == 0) && acksSYN:
 		set := d.by(tcpSYN) | d.peer().by(tcpSYNAcked)
+		said := halfOfSYN(g)
 		if st == StateTCPSynRecv && own.end() != g.end {
 			// A stateless server (SYN cookies) has answered a repeated SYN with
-			// another number; whichever arrives first counts.
+			// another number; whichever arrives first counts: end is one, edge the other.
 			set |= tcpLiberal
+			said = makeHalf(said.end(), said.ack(), own.end(), said.win(), said.scale(), said.flags())
 		}
-		s.half[d].store(halfOfSYN(g))
+		s.half[d].store(said)
 		return s.tcpSet(t, w, set, 0), packet.None
 
 	case st == StateTCPSynSent:

@@ -9,8 +9,8 @@ import "github.com/sluice-net/sluice/packet"
 //
 //	end     highest sequence number sent, plus length; valid iff halfBegun
 //	ack     highest acknowledgement sent; valid iff halfAcked
-//	edge    highest acknowledgement plus window; until halfAcked the initial
-//	        sequence number plus one
+//	edge    highest acknowledgement plus window; while halfUnacked the initial
+//	        sequence number plus one, which the peer must acknowledge at least
 //	win     largest window sent, unscaled
 //	scale   shift of win; it counts only if both directions have halfScale
 //
@@ -28,11 +28,12 @@ type halfFlags uint16 // 12 bits
 const (
 	halfBegun     halfFlags = 1 << iota // something was sent
 	halfAcked                           // something was acknowledged
-	halfSYN                             // nothing but SYNs was sent, without data unless it is the first: win is not to be scaled
+	halfSYN                             // nothing but SYNs was sent: win is not to be scaled
 	halfScale                           // its SYN offered window scaling
 	halfChallenge                       // ack is of a challenge ACK; nothing else is valid
 	halfPending                         // session.pending is valid: the end of a SYN that was let through out of place
 	halfPendingScale
+	halfUnacked // its SYN: by the time it last sent something, the peer had not acknowledged it
 
 	pendingScaleShift = 8 // the scale that SYN offered, four bits, valid iff halfPendingScale
 	halfPendingAll    = halfPending | halfPendingScale | 0xf<<pendingScaleShift
@@ -86,12 +87,20 @@ func (v half) slack(peer half) uint32 {
 	return min(2*max(uint32(v.win())<<v.shift(peer), minSlack), maxSlack)
 }
 
+// limit returns the highest acknowledgement plus window; valid iff halfAcked.
+func (v half) limit(peer half) seq {
+	if v.has(halfUnacked) {
+		return v.ack().add(uint32(v.win()) << v.shift(peer))
+	}
+	return v.edge()
+}
+
 // upper returns the highest sequence number the direction own may send at: the
 // edge of peer's window, where a probe of a closed window is (RFC 9293 section
 // 3.8.6.1), and one more, where the sender is after the probe or a FIN.
 func (own half) upper(peer half) seq {
 	if peer.has(halfAcked) {
-		return peer.edge().add(1)
+		return peer.limit(own).add(1)
 	}
 	// Data of the answering end before the first ACK: fast open (RFC 7413).
 	return own.end().add(uint32(peer.win()) + 1)
@@ -105,17 +114,21 @@ func (own half) upper(peer half) seq {
 //	III  sack <= end of peer
 //	IV   sack >= end of peer - slack of own
 //
-// where sack is the highest octet acknowledged selectively or otherwise. While
-// peer has sent only a SYN, IV is exact: that SYN, or data that came with it.
+// where sack is the highest octet acknowledged selectively or otherwise. Until
+// peer's SYN is acknowledged, IV is exact: that SYN, and perhaps what came after it.
 func (own half) admits(g *segment, peer half) bool {
-	if own.upper(peer).lessThan(g.seq) || own.end().leads(g.end) && g.end.lessThan(own.end().sub(peer.slack(own))) {
+	upper := peer.edge().add(1)
+	if peer.has(halfUnacked) { // else halfAcked, and nothing is to be worked out
+		upper = own.upper(peer)
+	}
+	if upper.lessThan(g.seq) || own.end().leads(g.end) && g.end.lessThan(own.end().sub(peer.slack(own))) {
 		return false
 	}
 	sack := g.ack
 	if len(g.opts) != 0 {
 		sack = g.sackEdge()
 	}
-	if peer.end().leads(sack) || peer.has(halfSYN) {
+	if peer.end().leads(sack) || peer.has(halfUnacked) {
 		return sack.inRange(own.lowestACK(peer), peer.end())
 	}
 	return !peer.end().lessThan(sack)
@@ -127,20 +140,17 @@ func (a seq) leads(b seq) bool { return int32(a-b) > 2*minSlack }
 
 // lowestACK returns the lowest acknowledgement that own may send.
 func (own half) lowestACK(peer half) seq {
-	switch {
-	case !peer.has(halfSYN):
-		return peer.end().sub(own.slack(peer))
-	case !peer.has(halfAcked):
+	if peer.has(halfUnacked) {
 		return peer.edge()
 	}
-	return peer.end()
+	return peer.end().sub(own.slack(peer))
 }
 
 // note returns v with an admitted segment with ACK taken in. It also forgets a
 // pending SYN: who goes on with the connection has not begun another.
 func (v half) note(g *segment, peer half) half {
-	if v.flags()&(halfAcked|halfSYN|halfPendingAll) != halfAcked {
-		v = v.noteFirst(g, peer)
+	if v.flags()&(halfAcked|halfSYN|halfUnacked|halfPendingAll) != halfAcked {
+		return v.noteFirst(g, peer)
 	}
 	edge := v.edge().later(g.ack.add(uint32(g.win) << v.shift(peer)))
 	return half{
@@ -149,41 +159,43 @@ func (v half) note(g *segment, peer half) half {
 	}
 }
 
-// noteFirst prepares v for the first segment after a SYN, or a pending one.
+// noteFirst is note for the first segments after a SYN, and those after a pending one.
 func (v half) noteFirst(g *segment, peer half) half {
-	flags, win, ack, edge := v.flags()&^halfPendingAll, v.win(), v.ack(), v.edge()
+	flags, win, ack := v.flags()&^halfPendingAll|halfAcked, v.win(), v.ack().later(g.ack)
+	limit := v.limit(peer)
 	if !v.has(halfAcked) {
-		flags |= halfAcked
 		// The window of the SYN was not scaled and may be the larger one.
-		ack, edge = g.ack, g.ack.add(uint32(win))
+		ack, limit = g.ack, g.ack.add(uint32(win))
 	}
 	if v.has(halfSYN) && !g.has(packet.TCPSyn) {
 		flags &^= halfSYN
 		win = 0
 	}
-	return makeHalf(v.end(), ack, edge, win, v.scale(), flags)
+	own := makeHalf(v.end().later(g.end), ack, v.edge(), max(win, g.win), v.scale(), flags)
+	if v.has(halfUnacked) && !(peer.has(halfAcked) && !peer.ack().lessThan(v.edge())) {
+		return own
+	}
+	limit = limit.later(g.ack.add(uint32(g.win) << own.shift(peer)))
+	return makeHalf(own.end(), ack, limit, own.win(), v.scale(), flags&^halfUnacked)
 }
 
 // halfOfSYN returns what a SYN or SYN/ACK says.
 func halfOfSYN(g *segment) half {
-	flags, ack, edge := halfBegun|halfSYN, seq(0), g.seq.add(1)
+	flags, ack := halfBegun|halfSYN|halfUnacked, seq(0)
 	scale, offered := g.windowScale()
 	if offered {
 		flags |= halfScale
 	}
 	if g.has(packet.TCPAck) {
 		flags |= halfAcked
-		ack, edge = g.ack, g.ack.add(uint32(g.win))
-		if g.end != g.seq.add(1) {
-			flags &^= halfSYN // with data: it may be acknowledged in parts
-		}
+		ack = g.ack
 	}
-	return makeHalf(g.end, ack, edge, g.win, scale, flags)
+	return makeHalf(g.end, ack, g.seq.add(1), g.win, scale, flags)
 }
 
 // halfOfPending returns what the SYN said that ended before end.
 func (v half) halfOfPending(end seq) half {
-	flags, scale := halfBegun|halfSYN, uint8(0)
+	flags, scale := halfBegun|halfSYN|halfUnacked, uint8(0)
 	if v.has(halfPendingScale) {
 		flags |= halfScale
 		scale = uint8(v.flags()>>pendingScaleShift) & 0xf
