@@ -13,9 +13,8 @@ import (
 // What a model says, in the words of the data plane and the features. All is
 // resolved and checked by then: this is translation only.
 
-// timers are the sessions' timers in seconds.
-func timers(m *control.Model) flowtable.Timers {
-	t := &m.Node.Timers
+// timers are sessions' timers in seconds.
+func timers(t *control.Timers) flowtable.Timers {
 	seconds := func(d time.Duration) int64 { return int64(d / time.Second) }
 	return flowtable.Timers{
 		TCPFirstPacket: seconds(t.TCPFirstPacket), TCPOpening: seconds(t.TCPOpening),

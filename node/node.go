@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/dhcp"
+	"github.com/sluice-net/sluice/firewall"
 	"github.com/sluice-net/sluice/flowtable"
 	"github.com/sluice-net/sluice/packet"
 	"github.com/sluice-net/sluice/route"
@@ -62,13 +63,15 @@ type Node struct {
 	engine  *dataplane.Engine
 	routes  *route.State
 	dhcp    *dhcp.State
+	rules   *firewall.State
 
 	mu       sync.Mutex     // Apply, Recheck and Close
 	model    *control.Model // in force
 	ports    []*openPort    // as model.Ports
 	zones    *zoneTable     // that ports were made with last
 	epoch    uint32
-	settings control.Node // in force since New
+	capped   map[uint16]bool // ports whose sessions are capped
+	settings control.Node    // in force since New
 
 	viewed
 }
@@ -100,8 +103,9 @@ func New(o Options, m *control.Model) (n *Node, err error) {
 		return n, err
 	}
 	n.table, err = flowtable.New(flowtable.Config{
+		Ended:    func(worker int, r *flowtable.Record) { n.rules.SessionEnded(worker, r) },
 		Sessions: limits.Sessions, PerSource: limits.SessionsPerSource,
-		Workers: workers, Seed: o.Seed, Timers: timers(m), Prefault: o.Prefault, ManualSweep: o.Virtual,
+		Workers: workers, Seed: o.Seed, Timers: timers(&m.Node.Timers), Prefault: o.Prefault, ManualSweep: o.Virtual,
 	})
 	if err != nil {
 		return n, err
@@ -124,6 +128,9 @@ func New(o Options, m *control.Model) (n *Node, err error) {
 	if err != nil {
 		return n, err
 	}
+	n.rules = firewall.NewState(firewall.StateConfig{
+		Workers: workers, Seed: o.Seed, Errors: n.routes.ErrorLimit(), Hops: hops,
+	})
 	n.dhcp = dhcp.NewState(dhcp.StateConfig{Seed: o.Seed})
 	return n, n.Apply(m)
 }
@@ -174,7 +181,7 @@ func unsupported(m *control.Model, o *Options) error {
 	if !o.AllowIdle {
 		idle = Idle(m)
 	}
-	return errors.Join(Unsupported(m), idle, unopenable(m, o.Devices))
+	return errors.Join(idle, unopenable(m, o.Devices))
 }
 
 // Start runs the workers, each on a thread of its own and on the CPU that the
@@ -229,8 +236,12 @@ func (n *Node) apply(m *control.Model, open func(*control.Model) ([]*openPort, e
 	n.makeParts(m, opened)
 	forwarder, err := route.Compile(routeConfig(m, opened), n.routes)
 	hosts, dhcpErr := dhcp.Compile(dhcpConfig(m, opened), n.dhcp)
-	if err = errors.Join(err, dhcpErr); err == nil {
-		err = n.engine.Publish(n.snapshot(m, opened, forwarder, hosts))
+	rules, rulesErr := firewall.Compile(firewallConfig(m), n.rules)
+	if err = errors.Join(err, dhcpErr, rulesErr); err == nil {
+		err = n.setTerms(m)
+	}
+	if err == nil {
+		err = n.engine.Publish(n.snapshot(m, opened, forwarder, hosts, rules))
 	}
 	if err != nil {
 		closeAllBut(opened, n.ports)
@@ -240,6 +251,7 @@ func (n *Node) apply(m *control.Model, open func(*control.Model) ([]*openPort, e
 	n.engine.Synchronize()
 	n.routes.Adopt(forwarder)
 	n.dhcp.Adopt(hosts)
+	n.rules.Adopt(rules)
 	closeAllBut(n.ports, opened)
 	n.ports, n.model = opened, m
 	n.shown.Store(newShown(m, opened))
@@ -247,12 +259,13 @@ func (n *Node) apply(m *control.Model, open func(*control.Model) ([]*openPort, e
 }
 
 // snapshot puts together what the workers need of a model.
-func (n *Node) snapshot(m *control.Model, opened []*openPort, f *route.Forwarder, hosts *dhcp.Server) *dataplane.Snapshot {
+func (n *Node) snapshot(m *control.Model, opened []*openPort, f *route.Forwarder, hosts *dhcp.Server, rules *firewall.Firewall) *dataplane.Snapshot {
 	s := &dataplane.Snapshot{
 		Epoch: n.epoch + 1, Revision: m.Revision,
-		Stages: stages(n.routes), Deciders: deciders(f, hosts),
+		Stages: stages(n.routes), Deciders: deciders(f, hosts, rules),
+		Admit: []dataplane.Admitter{rules.Admitter()}, Conclude: []dataplane.Concluder{rules.Concluder()},
 		Refresh: []dataplane.Refresher{f.Refresher()}, RefreshNs: f.RefreshNs(),
-		Tickers: []dataplane.Ticker{f, hosts},
+		Tickers: []dataplane.Ticker{f, hosts, n.rules},
 		Taps:    n.options.Taps,
 		Ports:   make([]*dataplane.PortConfig, maxPortNumber(m)+1),
 		Floods:  f.Floods(),

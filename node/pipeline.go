@@ -3,6 +3,7 @@ package node
 import (
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/dhcp"
+	"github.com/sluice-net/sluice/firewall"
 	"github.com/sluice-net/sluice/route"
 )
 
@@ -26,12 +27,15 @@ func stages(s *route.State) []dataplane.Stage {
 }
 
 // deciders answer for first packets, and for packets after a change.
-func deciders(f *route.Forwarder, hosts *dhcp.Server) []dataplane.Step {
+func deciders(f *route.Forwarder, hosts *dhcp.Server, rules *firewall.Firewall) []dataplane.Step {
 	return []dataplane.Step{
-		{Name: "security", Decider: f.Security()}, // may anybody here send this?
-		{Name: "guard", Decider: f.Guard()},       // may this sender send this?
-		{Name: "dhcp", Decider: hosts},            // DHCP clients, router solicitations
-		{Name: "local", Decider: f.Local()},       // ARP, ND, the router's own addresses
-		{Name: "forward", Decider: f.Forward()},   // bridge, route
+		{Name: "security", Decider: f.Security()},     // may anybody here send this?
+		{Name: "guard", Decider: f.Guard()},           // may this sender send this?
+		{Name: "dhcp", Decider: hosts},                // DHCP clients, router solicitations
+		{Name: "local", Decider: f.Local()},           // ARP, ND, the router's own addresses
+		{Name: "ethernet", Decider: rules.Ethernet()}, // rules about frames
+		{Name: "egress", Decider: rules.Egress()},     // rules of the sender's port
+		{Name: "forward", Decider: f.Forward()},       // bridge, route
+		{Name: "ingress", Decider: rules.Ingress()},   // rules of the receiver's port
 	}
 }

@@ -11,31 +11,14 @@ import (
 	"github.com/sluice-net/sluice/control"
 )
 
-// ErrUnsupported is wrapped by errors about settings that are valid, but that
-// this version can't put into effect. A setting is refused rather than ignored, so that
+// ErrUnsupported is wrapped by errors about settings and objects that are valid, but that
+// this version can't put into effect. They are refused rather than ignored, so that
 // nobody relies on what is not there.
-var ErrUnsupported = errors.New("not supported by this version")
-
-// Unsupported returns an error that names each setting of a model that this
-// version can't put into effect, and what to do about it; nil if there is none.
 //
 // What only describes may stay: a segment's VNI and VLAN that no port uses, pools
-// for services that nobody asks for, labels, a pool's DNS. Devices are another
+// for services that nobody asks for, a pool's DNS. Devices are another
 // matter: see Options.Devices.
-func Unsupported(m *control.Model) error {
-	var faults []error
-	refuse := func(unless bool, setting, value, why, remedy string) {
-		if !unless {
-			faults = append(faults, fmt.Errorf("NodeConfig: %s: %s is %w: %s; %s", setting, value, ErrUnsupported, why, remedy))
-		}
-	}
-	c := &m.Node
-	refuse(c.DefaultAction == api.ActionAllow, "spec.defaultRule.action", string(c.DefaultAction),
-		"it has no firewall, and what is not dropped for another reason passes", "remove it or set it to ALLOW")
-	refuse(!c.DefaultLogged, "spec.defaultRule.logged", "true",
-		"it has no firewall whose rules could be logged", "remove it or set it to false")
-	return errors.Join(faults...)
-}
+var ErrUnsupported = errors.New("not supported by this version")
 
 // Idle returns an error that names each object that this version accepts and does not put into
 // effect: who relied on it would be wrong. See Options.AllowIdle.
@@ -72,8 +55,7 @@ func oneOf(types []api.DeviceType) string {
 }
 
 // Waiting lists the settings of the model in force that a node is made with, and that are
-// other ones than when this was: memory is taken once, and the timers are in every
-// session. They wait for the next start.
+// other ones than when this was: memory is taken once. They wait for the next start.
 func (n *Node) Waiting() (settings []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -90,18 +72,10 @@ func (n *Node) Waiting() (settings []string) {
 		compare("spec.workers", was.Workers, is.Workers)
 		compare("spec.cpus", was.CPUs, is.CPUs)
 	}
-	for _, group := range []struct {
-		path    string
-		was, is any
-	}{
-		{"spec.timers.", was.Timers, is.Timers},
-		{"spec.limits.", was.Limits, is.Limits},
-	} {
-		a, b := reflect.ValueOf(group.was), reflect.ValueOf(group.is)
-		for i := range a.NumField() {
-			name, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("json"), ",")
-			compare(group.path+name, a.Field(i).Interface(), b.Field(i).Interface())
-		}
+	a, b := reflect.ValueOf(was.Limits), reflect.ValueOf(is.Limits)
+	for i := range a.NumField() {
+		name, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("json"), ",")
+		compare("spec.limits."+name, a.Field(i).Interface(), b.Field(i).Interface())
 	}
 	return settings
 }

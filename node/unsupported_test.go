@@ -68,16 +68,7 @@ func TestUnsupportedSettings(t *testing.T) {
 		want       []string // parts of the error, a list for each line; none: it is supported
 	}{
 		{"defaults, and what only describes", "", "", nil, nil},
-		{"what is said without need", "defaultRule: {action: ALLOW, logged: false}", "", nil, nil},
-		{
-			"a default rule that drops", "defaultRule: {action: DROP}", "", nil,
-			[]string{"NodeConfig: spec.defaultRule.action: DROP is not supported by this version: it has no firewall, and what is not dropped for another reason passes; remove it or set it to ALLOW"},
-		},
-		{"a default rule that rejects", "defaultRule: {action: REJECT}", "", nil, []string{"spec.defaultRule.action: REJECT"}},
-		{
-			"a default rule that logs", "defaultRule: {logged: true}", "", nil,
-			[]string{"NodeConfig: spec.defaultRule.logged: true is not supported by this version: it has no firewall whose rules could be logged; remove it or set it to false"},
-		},
+		{"a default rule that rejects, and says so", "defaultRule: {action: REJECT, logged: true}", "", nil, nil},
 		{
 			"a device that cannot be opened", "", tap,
 			[]api.DeviceType{api.DeviceMem, api.DevicePcap},
@@ -86,11 +77,6 @@ func TestUnsupportedSettings(t *testing.T) {
 		{"a device that can", "", tap, []api.DeviceType{api.DeviceTAP}, nil},
 		{"any, where devices are not opened", "", tap, nil, nil},
 		{"no device, which is for Open to judge", "", "", []api.DeviceType{api.DeviceTAP}, nil},
-		{
-			"all faults are told at once", "defaultRule: {action: DROP, logged: true}", tap,
-			[]api.DeviceType{api.DeviceMem},
-			[]string{"spec.defaultRule.action", "spec.defaultRule.logged", "Port a: spec.device.type"},
-		},
 	} {
 		t.Run(row.why, func(t *testing.T) {
 			n, err := node.New(options(row.devices...), modelOf(t, row.nodeConfig, row.device))
@@ -108,10 +94,10 @@ func TestUnsupportedSettings(t *testing.T) {
 // Objects that are accepted and do nothing are refused, unless whoever runs the node tells of them.
 func TestObjectsThatAreNotPutIntoEffect(t *testing.T) {
 	m := modelOf(t, "", "")
-	m.NotImplemented = []control.Key{{Kind: "NetworkPolicy", Namespace: "web", Name: "deny"}, {Kind: "Service", Namespace: "web", Name: "front"}}
+	m.NotImplemented = []control.Key{{Kind: "Ingress", Namespace: "web", Name: "site"}, {Kind: "Service", Namespace: "web", Name: "front"}}
 	_, err := node.New(options(), m)
 	requireUnsupported(t, err, []string{
-		"NetworkPolicy web/deny is not supported by this version: this version has no firewall: nothing is blocked; leave it out",
+		"Ingress web/site is not supported by this version: this version has no load balancer; leave it out",
 		"Service web/front is not supported",
 	})
 	o := options()
@@ -145,10 +131,8 @@ func TestWaiting(t *testing.T) {
 	}{
 		{"the same again", first, "", 0, false, nil},
 		{"another gateway, and a port's MTU", first + ", gatewayMAC: '02:00:00:00:00:01', ipReallocationTime: 5", ", mtu: 9000", 0, false, nil},
-		{
-			"a timer", strings.Replace(first, "30", "31", 1), "", 0, false,
-			[]string{"spec.timers.udpSingle: 30s, at the next start 31s"},
-		},
+		{"a timer", strings.Replace(first, "30", "31", 1), "", 0, false, nil},
+		{"another default rule", first + ", defaultRule: {action: DROP}", "", 0, false, nil},
 		{"a limit", strings.Replace(first, "2048", "4096", 1), "", 0, false, []string{"spec.limits.sessions: 2048, at the next start 4096"}},
 		{
 			"every limit", "workers: 1, cpus: '0', timers: {udpSingle: 30}, limits: {sessions: 4096, sessionsPerSource: 5, macTable: 100, neighbors: 100, fragments: 100, icmpErrorsPerSecond: 5}", "", 0, false,
@@ -156,7 +140,6 @@ func TestWaiting(t *testing.T) {
 		},
 		{"workers", strings.Replace(strings.Replace(first, "workers: 1", "workers: 2", 1), "cpus: '0'", "cpus: 0-1", 1), "", 0, false, []string{"spec.workers: 1, at the next start 2", "spec.cpus: [0], at the next start [0 1]"}},
 		{"workers, where the configuration's number does not count", strings.Replace(first, "cpus: '0'", "cpus: '1'", 1), "", 1, false, nil},
-		{"a setting that there is no support for at all", first + ", defaultRule: {action: DROP}", "", 0, true, []string{"spec.defaultRule.action: DROP"}},
 		{"a device", first, ", device: {type: afxdp, name: eth9}", 0, true, []string{"Port a: spec.device.type: afxdp"}},
 	} {
 		t.Run(row.why, func(t *testing.T) {
@@ -210,11 +193,16 @@ func TestStartPinsWorkers(t *testing.T) {
 // described are the fields of a model that need no code in node, and why.
 var described = map[string]string{
 	"Key.Namespace": "part of what String prints", "Key.Name": "likewise",
-	"Model.Digest":                "for those who compare nodes",
-	"Model.Namespaces":            "labels for the firewall's groups; ports have their segments by themselves",
-	"Model.Pools":                 "stocks of addresses; nothing takes from them until there are services",
-	"Model.Allocations":           "for the next Compile",
-	"Model.Blocks":                "segments have their subnets by now",
+	"Model.Digest":           "for those who compare nodes",
+	"Model.Namespaces":       "labels for groups, which are resolved in Model.Firewall; ports have their segments by themselves",
+	"Model.Groups":           "for views; resolved in Model.Firewall",
+	"Model.Pools":            "stocks of addresses; nothing takes from them until there are services",
+	"Model.Allocations":      "for the next Compile",
+	"Model.Blocks":           "segments have their subnets by now",
+	"Node.DefaultAction":     "resolved in Model.Firewall",
+	"Node.DefaultLogged":     "resolved in Model.Firewall",
+	"TimerProfile.Namespace": "for views", "TimerProfile.Name": "for views",
+	"FloodProfile.Namespace": "for views", "FloodProfile.Name": "for views",
 	"Node.IPReallocationTime":     "control keeps addresses",
 	"Segment.VNI":                 "a number; no tunnel is asked for by it alone",
 	"Segment.VLAN":                "resolved in Port.Attachments",

@@ -16,10 +16,10 @@ func TestBenchFlags(t *testing.T) {
 		args []string
 		says []string
 	}{
-		{"a feature that is not there", []string{"--features", "l3,dfw"}, []string{`"dfw" can't be measured by this version`, "it knows l2,l3"}},
+		{"a feature that is not there", []string{"--features", "l3,lb"}, []string{`"lb" can't be measured by this version`, "it knows l2,l3,dfw"}},
 		{"no feature", []string{"--features", ""}, []string{`features: ""`}},
-		{"rules, without a firewall", []string{"--rules", "10"}, []string{"--rules and --services belong to the features dfw and lb"}},
-		{"services, without a load balancer", []string{"--services", "1"}, []string{"--rules and --services belong"}},
+		{"rules, without a firewall", []string{"--rules", "10"}, []string{"--rules belongs to the feature dfw"}},
+		{"services, without a load balancer", []string{"--services", "1"}, []string{"--services belongs to the feature lb"}},
 		{"another format than there are", []string{"-o", "yaml"}, []string{"-o yaml: want json"}},
 		{
 			"all that is wrong is told at once",

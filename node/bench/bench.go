@@ -25,26 +25,30 @@ import (
 type Feature string
 
 // The features. L2 switches within a segment; L3 routes between two: both MAC
-// addresses, TTL and checksum are rewritten. With both, flows take turns.
+// addresses, TTL and checksum are rewritten. With both, flows take turns. DFW has
+// firewall rules, of which the last lets the traffic pass at both ends; state is kept.
 const (
-	L2 Feature = "l2"
-	L3 Feature = "l3"
+	L2  Feature = "l2"
+	L3  Feature = "l3"
+	DFW Feature = "dfw"
 )
 
 // Features lists those that can be measured.
-var Features = []Feature{L2, L3}
+var Features = []Feature{L2, L3, DFW}
 
 // Limits of a Config.
 const (
 	MinFrame = 60 // the shortest Ethernet frame, without FCS
 	MaxFrame = 1514
 	MaxFlows = 20_000_000
+	MaxRules = 1_000_000
 )
 
 // Config says what to measure.
 type Config struct {
 	Features []Feature
 	Flows    int
+	Rules    int // of the firewall, with DFW
 	Frame    int // bytes in memory, without FCS
 	Workers  int
 	Duration time.Duration
@@ -58,17 +62,25 @@ type Config struct {
 
 func (c *Config) has(f Feature) bool { return slices.Contains(c.Features, f) }
 
+// rules is how many there are.
+func (c *Config) rules() int {
+	if c.has(DFW) {
+		return c.Rules
+	}
+	return 0
+}
+
 // Validate returns all that is wrong with what a user asked for.
 func (c *Config) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if len(c.Features) == 0 {
-		fault("features: want at least one of %s", Names(Features))
-	}
 	for _, f := range c.Features {
 		if !slices.Contains(Features, f) {
 			fault("features: %q can't be measured by this version; it knows %s", f, Names(Features))
 		}
+	}
+	if len(faults) == 0 && !c.has(L2) && !c.has(L3) {
+		fault("features: want at least one of l2,l3: packets have to go somewhere")
 	}
 	for _, n := range []struct {
 		name         string
@@ -81,6 +93,9 @@ func (c *Config) Validate() error {
 		if n.n < n.low || n.n > n.high {
 			fault("%s: %d is not in %d to %d", n.name, n.n, n.low, n.high)
 		}
+	}
+	if c.has(DFW) && (c.Rules < 1 || c.Rules > MaxRules) {
+		fault("rules: %d is not in 1 to %d", c.Rules, MaxRules)
 	}
 	if c.Flows < c.Workers {
 		fault("flows: %d for %d workers: want at least one each", c.Flows, c.Workers)
@@ -184,7 +199,7 @@ func setUp(c *Config) (*bench, error) {
 	if err := b.makeTraffic(); err != nil {
 		return nil, err
 	}
-	model, err := compile(topology(c))
+	model, err := compile(topology(c) + rules(c))
 	if err != nil {
 		return nil, err
 	}
@@ -309,7 +324,7 @@ func (b *bench) run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	r := &Result{
-		Workers: c.Workers, Flows: c.Flows, Features: Names(c.Features), Frame: c.Frame, Drops: Drops{},
+		Workers: c.Workers, Flows: c.Flows, Rules: c.rules(), Features: Names(c.Features), Frame: c.Frame, Drops: Drops{},
 		NewSessionsPerSecond: float64(c.Flows) / first.wall.Seconds(),
 		TableBytes:           b.engine.Table().Memory(), MemoryPages: b.node.Arena().Pages(),
 	}

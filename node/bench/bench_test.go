@@ -80,10 +80,12 @@ func TestValidateReportsAllFaults(t *testing.T) {
 		c    Config
 		want string
 	}{
-		{"nothing is set", Config{}, "features: want at least one of l2,l3\nflows: 0 is not in 1 to 20000000\nframe: 0 is not in 60 to 1514\nworkers: 0 is not in 1 to 64\nduration: 0s is not positive"},
+		{"nothing is set", Config{}, "features: want at least one of l2,l3: packets have to go somewhere\nflows: 0 is not in 1 to 20000000\nframe: 0 is not in 60 to 1514\nworkers: 0 is not in 1 to 64\nduration: 0s is not positive"},
 		{"first packets have no duration", Config{Features: []Feature{L2}, Flows: 1, Frame: 64, Workers: 1, New: true}, ""},
 		{"a worker without a flow would wait for ever", Config{Features: []Feature{L2}, Flows: 1, Frame: 64, Workers: 2, Duration: 1}, "flows: 1 for 2 workers: want at least one each"},
-		{"features that are planned", Config{Features: []Feature{"dfw", "lb"}, Flows: 1, Frame: 64, Workers: 1, Duration: 1}, "features: \"dfw\" can't be measured by this version; it knows l2,l3\nfeatures: \"lb\" can't be measured by this version; it knows l2,l3"},
+		{"features that are planned", Config{Features: []Feature{"lb", "qos"}, Flows: 1, Frame: 64, Workers: 1, Duration: 1}, "features: \"lb\" can't be measured by this version; it knows l2,l3,dfw\nfeatures: \"qos\" can't be measured by this version; it knows l2,l3,dfw"},
+		{"rules, but nobody to pass them", Config{Features: []Feature{DFW}, Rules: 1, Flows: 1, Frame: 64, Workers: 1, Duration: 1}, "features: want at least one of l2,l3: packets have to go somewhere"},
+		{"a firewall without rules", Config{Features: []Feature{L3, DFW}, Flows: 1, Frame: 64, Workers: 1, Duration: 1}, "rules: 0 is not in 1 to 1000000"},
 	} {
 		err := row.c.Validate()
 		if row.want == "" {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -45,7 +46,7 @@ func topology(c *Config) string {
 	var b strings.Builder
 	// Room for all flows: what is measured is not eviction.
 	sessions := max(c.Flows+c.Flows/8, 4096)
-	fmt.Fprintf(&b, "apiVersion: sluice.dev/v1\nkind: NodeConfig\nmetadata: {name: bench}\nspec: {workers: %d, limits: {sessions: %d}}\n", c.Workers, sessions)
+	fmt.Fprintf(&b, "apiVersion: sluice.dev/v1\nkind: NodeConfig\nmetadata: {name: bench}\nspec: {workers: %d, limits: {sessions: %d}, defaultRule: {action: %s}}\n", c.Workers, sessions, c.defaultAction())
 	segment := func(name, cidr string) {
 		fmt.Fprintf(&b, "---\napiVersion: sluice.dev/v1\nkind: Segment\nmetadata: {name: %s}\nspec: {subnets: [{cidr: %s}]}\n", name, cidr)
 	}
@@ -67,6 +68,14 @@ func topology(c *Config) string {
 		}
 	}
 	return b.String()
+}
+
+// defaultAction is what becomes of packets that no rule matches.
+func (c *Config) defaultAction() api.RuleAction {
+	if c.has(DFW) {
+		return api.ActionDrop
+	}
+	return api.ActionAllow
 }
 
 // frames makes one frame of each flow: UDP, distinct 5-tuples, bridged and

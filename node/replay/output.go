@@ -45,6 +45,8 @@ type output struct {
 	err      error // first failure to write drops
 
 	records []flowtable.Record
+	refused map[packet.Index]uint32 // frames that are about to be dropped, and the rules that say so
+	denied  denials
 	owners  map[owner]export.Endpoint
 }
 
@@ -54,7 +56,7 @@ type owner struct {
 }
 
 func newOutput(dir string, r *run) (*output, error) {
-	o := &output{run: r, dir: dir, drops: bufio.NewWriter(io.Discard), owners: map[owner]export.Endpoint{}}
+	o := &output{run: r, dir: dir, drops: bufio.NewWriter(io.Discard), refused: map[packet.Index]uint32{}, owners: map[owner]export.Endpoint{}}
 	if dir != "" {
 		f, err := os.Create(filepath.Join(dir, "drops.jsonl"))
 		if err != nil {
@@ -69,8 +71,17 @@ func newOutput(dir string, r *run) (*output, error) {
 // AfterStage is of no interest here.
 func (o *output) AfterStage(*dataplane.Worker, *dataplane.Vector, string) {}
 
-// AfterStep is of no interest here.
-func (o *output) AfterStep(*dataplane.Decision, string) {}
+// AfterStep notes the rule that has refused a frame.
+func (o *output) AfterStep(d *dataplane.Decision, _ string) {
+	switch d.Dropped() {
+	case packet.PolicyDenied, packet.PolicyRejected, packet.RuleLimit:
+		rule := d.Permit.IngressRule
+		if rule == 0 { // it was not asked: the sender's port has refused it
+			rule = d.Permit.EgressRule
+		}
+		o.refused[d.Buf] = rule
+	}
+}
 
 // Sent is of no interest here: ports write their own captures.
 func (o *output) Sent(*dataplane.Worker, uint16, packet.Index) {}
@@ -87,17 +98,22 @@ func (o *output) Dropped(w *dataplane.Worker, b packet.Index, in *packet.Info, r
 		in = &own
 		packet.Parse(frame, in)
 	}
-	o.drop(port, int64(meta.Mark)-1, frame, in, r)
+	rule := o.refused[b]
+	delete(o.refused, b)
+	if rule != 0 {
+		o.deny(meta.InPort, rule, in, r, len(frame))
+	}
+	o.drop(port, int64(meta.Mark)-1, frame, in, r, rule)
 }
 
 // drop writes a line about frame number index of a port's capture.
-func (o *output) drop(port string, index int64, frame []byte, in *packet.Info, r packet.Reason) {
+func (o *output) drop(port string, index int64, frame []byte, in *packet.Info, r packet.Reason, rule uint32) {
 	if o.dir == "" || o.err != nil {
 		return
 	}
 	d := Drop{
 		Time: export.Time(o.run.clock.last), Port: port, Frame: index,
-		Reason: r.String(), Component: r.Component(), Revision: o.run.config.Model.Revision,
+		Reason: r.String(), Component: r.Component(), Rule: rule, Revision: o.run.config.Model.Revision,
 	}
 	if in.Has(packet.IsIP) {
 		key := in.Key
@@ -198,6 +214,11 @@ func (o *output) writeFlows() error {
 		lines := json.NewEncoder(w)
 		for i := range o.records {
 			if err := lines.Encode(log.Flow(&o.records[i])); err != nil {
+				return err
+			}
+		}
+		for _, d := range o.denied.sorted() {
+			if err := lines.Encode(log.Denied(d)); err != nil {
 				return err
 			}
 		}

@@ -243,7 +243,7 @@ func (r *run) turn(p *port, f *pcap.Frame, now int64) {
 		var in packet.Info
 		packet.Parse(f.Data, &in)
 		r.engine.Worker(int(p.number)%r.engine.Workers()).Refuse(p.number, 1, len(f.Data), packet.FrameTooLong)
-		r.output.drop(r.engine.Snapshot().Port(p.number).Name, f.Index, f.Data, &in, packet.FrameTooLong)
+		r.output.drop(r.engine.Snapshot().Port(p.number).Name, f.Index, f.Data, &in, packet.FrameTooLong, 0)
 	}
 	r.settle(now)
 }
