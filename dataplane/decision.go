@@ -211,7 +211,9 @@ func (w *Worker) admit(v *Vector, i int, d *Decision) (id flowtable.ID, created 
 		if created {
 			v.created = true
 			v.Fresh |= bit
-			w.flows.Bind(id, d.Binding)
+			if d.Binding != (flowtable.Binding{}) {
+				w.flows.Bind(id, d.Binding)
+			}
 		}
 		v.Entry[i] = id
 	}

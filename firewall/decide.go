@@ -33,10 +33,20 @@ type look struct {
 	was   [2]uint32 // rules of the permit that the direction had: egress, ingress
 	flags uint32    // of the session, so far
 
+	key   classify.Key // of the packet, valid iff keyed
+	keyed bool
+
 	ports     [2]uint16          // where rules were asked
 	asked     [2]*classify.Match // that let it pass; nil if none was asked
 	refusedBy *classify.Match
 	refusedAt *point
+}
+
+// reset makes l that of another frame.
+func (l *look) reset() {
+	l.active, l.known, l.reply, l.keyed = false, false, false, false
+	l.was, l.flags = [2]uint32{}, 0
+	l.asked, l.refusedBy = [2]*classify.Match{}, nil
 }
 
 const (
@@ -61,7 +71,7 @@ var points = [2]point{
 func (x egressDecider) Decide(d *dataplane.Decision) {
 	f := x.f
 	l := &f.state.workers[d.W.ID()].look
-	*l = look{}
+	l.reset()
 	if !subject(d.Info, d.Frame()) || d.Info.Has(packet.ICMPError) && d.Session != 0 {
 		return // ICMP errors that belong to a session follow it
 	}
@@ -157,9 +167,12 @@ func (f *Firewall) ask(d *dataplane.Decision, l *look, at *point, port uint16) {
 		f.apply(d, l, at, &f.byDefault)
 		return
 	}
-	k := f.keyOfPacket(d.Info, d.Frame(), &d.Translated)
-	k.Port, k.Direction = port, at.direction
-	f.apply(d, l, at, f.find(&k))
+	if at.index == atEgress || !l.keyed {
+		// Whom it is for is known by now: the sources of connections are translated after this, and of no concern.
+		l.key, l.keyed = f.keyOfPacket(d.Info, d.Frame(), &d.Translated), true
+	}
+	l.key.Port, l.key.Direction = port, at.direction
+	f.apply(d, l, at, f.find(&l.key))
 }
 
 // apply does what a rule says.

@@ -76,7 +76,7 @@ func (s *State) tell(w int, r *flowtable.Record) {
 	switch {
 	case r.Reason == flowtable.EndPolicy && r.Flags[flowtable.Original]&(resetOut|resetIn) != 0:
 		s.resets.Add(w, r, reply.Both)
-	case r.Reason == flowtable.EndEvicted && s.spoofs(r.Terms.Caps):
+	case r.Reason == flowtable.EndFlood && s.spoofs(r.Terms.Caps):
 		// The receiver would hold the half-open connection for a minute; the sender, if there is one, may try again.
 		s.resets.Add(w, r, reply.Responder)
 	}
