@@ -93,9 +93,6 @@ func loadModel(paths []string, stdin io.Reader, errOut io.Writer, skipUnknown bo
 		}
 		model.NotImplemented = nil
 	}
-	if err := node.Unsupported(model); err != nil {
-		return nil, err
-	}
 	return model, nil
 }
 
