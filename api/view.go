@@ -38,6 +38,8 @@ type PortView struct {
 	Reason  string    `json:"reason,omitempty"`  // one word, if the state is not UP
 	Message string    `json:"message,omitempty"` // what is wrong, and what helps
 
+	Firewall *PortFirewall `json:"firewall,omitempty"`
+
 	Rx      Traffic           `json:"rx"` // frames that came in by the port
 	Tx      Traffic           `json:"tx"` // frames sent out of it
 	Dropped uint64            `json:"dropped"`

@@ -113,11 +113,20 @@ type PortFirewall struct {
 	Filtered bool   `json:"filtered"`
 	Reason   string `json:"reason,omitempty"` // why not, if it does nothing
 
-	RulesIn  int            `json:"rulesIn"`           // so many are asked about what is sent to it
-	RulesOut int            `json:"rulesOut"`          // and about what it sends
-	Default  SecurityAction `json:"default,omitempty"` // what becomes of packets that no rule matches
+	Default SecurityAction `json:"default,omitempty"` // what becomes of packets that no rule matches
 
-	TimerProfile string         `json:"timerProfile,omitempty"` // absent: the node's timers
-	FloodProfile string         `json:"floodProfile,omitempty"` // absent: no caps
-	FloodCaps    map[string]int `json:"floodCaps,omitempty"`    // sessions at a time, by what is counted
+	TimerProfile string     `json:"timerProfile,omitempty"` // of its sessions; absent: the node's timers
+	FloodProfile string     `json:"floodProfile,omitempty"` // absent: no caps
+	FloodCaps    *FloodCaps `json:"floodCaps,omitempty"`
+}
+
+// FloodCaps are how many sessions there may be at a time. Absent is no limit.
+type FloodCaps struct {
+	HalfOpenTCP int `json:"halfOpenTCP,omitempty"`
+	UDP         int `json:"udp,omitempty"`
+	ICMP        int `json:"icmp,omitempty"`
+	Other       int `json:"other,omitempty"`
+
+	SYNCache    bool `json:"synCache,omitempty"`
+	RSTSpoofing bool `json:"rstSpoofing,omitempty"` // protection against it
 }

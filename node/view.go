@@ -229,7 +229,8 @@ func (n *Node) portView(s *shown, i int) api.PortView {
 	p, open := s.model.Ports[i], s.ports[i]
 	v := api.PortView{
 		Name: p.Name, Number: p.Number, Pod: p.Pod, Segment: s.segmentName(p.Segment), Guard: p.Guard, MTU: p.MTU,
-		Device: api.DeviceView{Type: p.Device.Type, Name: p.Device.Name, NetNS: p.Device.NetNS},
+		Device:   api.DeviceView{Type: p.Device.Type, Name: p.Device.Name, NetNS: p.Device.NetNS},
+		Firewall: policy.AtPort(s.model, p),
 	}
 	if p.Uplink >= 0 {
 		v.Router = s.routerName(p.Router)

@@ -176,7 +176,7 @@ func (n *Node) GroupViews(f *api.Filter) (iter.Seq[api.GroupView], error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := choose(f, "group", slices.Values(s.groupViews()), func(v *api.GroupView) string { return v.Name }, func(v *api.GroupView) bool {
+	list, err := choose(f, "group", slices.Values(policy.Groups(s.model)), func(v *api.GroupView) string { return v.Name }, func(v *api.GroupView) bool {
 		return (f.Port == "" || slices.ContainsFunc(v.Ports, func(p api.GroupPort) bool { return p.Name == f.Port })) &&
 			(!f.Address.IsValid() || groupHas(v, f))
 	})
@@ -188,5 +188,3 @@ func groupHas(v *api.GroupView, f *api.Filter) bool {
 	return slices.ContainsFunc(v.Prefixes, f.Address.Overlaps) ||
 		slices.ContainsFunc(v.Ports, func(p api.GroupPort) bool { return slices.ContainsFunc(p.Addresses, f.MatchAddress) })
 }
-
-func (s *shown) groupViews() []api.GroupView { return nil }

@@ -27,6 +27,10 @@ func (d *describer) live(o *object) error {
 		return d.liveRouter(o.Meta.Name)
 	case "IPPool":
 		return d.livePool(o.Meta.Name)
+	case "Group":
+		return d.liveGroup(full)
+	case "SecurityPolicy", "NetworkPolicy", "ClusterNetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy":
+		return d.livePolicy(o)
 	}
 	return nil
 }
@@ -77,7 +81,7 @@ func (d *describer) livePort(name string) error {
 	d.pair("Sessions", strconv.Itoa(sessions))
 	d.table("Drops", []string{"REASON", "PACKETS"}, counts(v.Drops))
 	d.table("Device's counters", []string{"NAME", "COUNT"}, counts(v.Device.Counters))
-	return nil
+	return d.portFirewall(name, v.Firewall)
 }
 
 func traffic(t api.Traffic) string { return fmt.Sprintf("%d packets, %d bytes", t.Packets, t.Bytes) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +24,17 @@ func newPolicy() *cobra.Command {
 		Short: "Ask what the firewall's policy says, and what a new one would change",
 		Long: `Policy asks about the firewall's rules, of SecurityPolicies and of Kubernetes' network
 policies alike, by the same tables as the switch uses.`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			var names []string
+			for _, c := range cmd.Commands() {
+				names = append(names, c.Name())
+			}
+			return fmt.Errorf("policy has no command %s: want one of %s", args[0], strings.Join(names, ", "))
+		},
 	}
 	cmd.AddCommand(newPolicyEval(), newPolicyDiff())
 	return cmd

@@ -27,7 +27,6 @@ type Evaluator struct {
 
 	byName    map[string]*control.Port
 	byAddress map[netip.Addr][]*control.Port
-	scopes    scopes
 }
 
 // NewEvaluator compiles a model's policy, which takes a second or two for 100,000 rules.
@@ -46,7 +45,6 @@ func newEvaluator(m *control.Model, p *policy.Policy) (*Evaluator, error) {
 			}
 		}
 	}
-	e.scopes = e.makeScopes()
 	e.byDefault, e.ethernetByDefault = Defaults(e.policy)
 	frames := &classify.Input{Endpoints: e.policy.Endpoints, Sets: e.policy.Sets, Tiers: make([][]*policy.Section, 1), Ethernet: true}
 	e.input = &classify.Input{Endpoints: e.policy.Endpoints, Sets: e.policy.Sets, Tiers: make([][]*policy.Section, tiers)}

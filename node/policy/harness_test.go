@@ -119,10 +119,7 @@ func sitePolicy(t testing.TB, m *control.Model) *policy.Policy {
 		if port.Uplink >= 0 || port.Name == "free" {
 			continue
 		}
-		e := &policy.Endpoint{Number: port.Number, Name: port.Name, Scope: 1}
-		if port.Name == "twin" {
-			e.Scope = 2
-		}
+		e := &policy.Endpoint{Number: port.Number, Name: port.Name, Scope: m.Segments[port.Segment].Scope}
 		for _, a := range port.Addresses {
 			e.Addresses = append(e.Addresses, packet.AddrFrom(a.IP))
 			e.MACs = append(e.MACs, packet.MAC(a.MAC))
