@@ -33,7 +33,7 @@ func TestSYNFloodLeavesHandshakesWorking(t *testing.T) {
 	)
 	duration := 3 * second
 	if testing.Short() || raceEnabled {
-		duration /= 10
+		duration /= 30
 	}
 	var floods, others int
 	var lastFlood Record
