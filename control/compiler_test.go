@@ -71,7 +71,8 @@ func randomObject(r *rand.Rand, kinds []int) string {
 // scenario is a configuration that is changed step by step.
 type scenario struct {
 	r       *rand.Rand
-	kinds   []int // see randomObject
+	kinds   []int         // see randomObject
+	write   func() string // an object
 	objects []*Object
 	models  []*Model // that were made, newest last
 	now     int64
@@ -83,6 +84,7 @@ func newScenario(seed uint64) *scenario {
 	for range 1 + s.r.IntN(6) {
 		s.kinds = append(s.kinds, s.r.IntN(16))
 	}
+	s.write = func() string { return randomObject(s.r, s.kinds) }
 	return s
 }
 
@@ -109,7 +111,7 @@ func (s *scenario) change(t *testing.T) {
 			}
 			fallthrough
 		default:
-			list, faults := Decode(fmt.Sprintf("%d.yaml", s.r.IntN(1000)), []byte(randomObject(s.r, s.kinds)), Options{})
+			list, faults := Decode(fmt.Sprintf("%d.yaml", s.r.IntN(1000)), []byte(s.write()), Options{})
 			require.NoError(t, faults.Err())
 			at := slices.IndexFunc(s.objects, func(o *Object) bool { return o.Key() == list[0].Key() })
 			if at >= 0 && s.r.IntN(30) > 0 {

@@ -29,7 +29,7 @@ func TestExplain(t *testing.T) {
 		}},
 		{"an enumeration has its values", "Port.spec.device.type", []string{"FIELD: type <string> -required-", "one of mem, pcap, tap, afpacket, afxdp"}},
 		{"a path may be that of a fault", "svc.spec.ports[0].port", []string{"KIND:       Service\nVERSION:    v1\n", "FIELD: port <integer> -required-", "    1 to 65535\n"}},
-		{"what is not in effect is said", "netpol", []string{"IN EFFECT:  no: this version has no firewall: nothing is blocked\n"}},
+		{"what is not in effect is said", "svc", []string{"IN EFFECT:  no: this version has no load balancer\n"}},
 		{"a kind may have its group", "ingresses.networking.k8s.io.spec.rules", []string{"GROUP:      networking.k8s.io\nKIND:       Ingress\n", "FIELD: rules <[]IngressRule>", "  http\t<HTTPIngressRuleValue>\n"}},
 		{"preformatted lines stay as they are", "segment.spec.routerAdvertisement.mode", []string{"\n    SLAAC           made by the host         RA            A\n"}},
 		{"a mapping's values", "svc.spec.selector", []string{"FIELD: selector <map[string]string>"}},

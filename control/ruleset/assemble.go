@@ -7,8 +7,12 @@ import (
 	"github.com/sluice-net/sluice/firewall/policy"
 )
 
-// marker is a section that stands for the beginning or the end of those made of Kubernetes' objects.
-func marker(which string, sequence int64) *section {
+// marker returns the section that stands for the beginning or the end of those made of Kubernetes' objects: the one that it
+// was, if that is the same.
+func (s *section) marker(which string, sequence int64) *section {
+	if s != nil && s.Sequence == sequence {
+		return s
+	}
 	return &section{Section: &policy.Section{
 		Origin: policy.Origin{Name: "kubernetes-" + which}, Title: "Kubernetes " + which,
 		Category: policy.Application, Sequence: sequence, Marker: true,

@@ -57,7 +57,7 @@ type Resolver struct {
 	numbers       numbers
 	sections      []*section // in order
 	plainSections []*policy.Section
-	markers       [2]*section // of settings
+	markers       [2]*section // of the last settings that were good
 	settled       bool        // sections have these markers
 	profiles      []Profile
 	groups        []Group
@@ -193,7 +193,6 @@ func (r *Resolver) Check(s Settings) (faults []Fault) {
 	if !r.configured || !r.settings.equal(&s) {
 		r.configured = true
 		r.settings, r.settled = s, false
-		r.markers = [2]*section{marker("top", s.Top), marker("bottom", s.Bottom)}
 		r.exclude.key.Name = s.Object.Name
 		r.exclude.says = readExclude(&s)
 		r.unchecked[r.exclude] = struct{}{}
@@ -239,7 +238,9 @@ func compareOrigins(a, b policy.Origin) int {
 func (r *Resolver) Resolve(now []*Endpoint, previous map[string]RuleIDs) Result {
 	for _, port := range r.offers.update(r.sets.endpoints, now) {
 		for n := range r.offers.users[port] {
-			r.unbuilt[n] = struct{}{}
+			if r.nodes[n.key] == n { // and not to be taken down
+				r.unbuilt[n] = struct{}{}
+			}
 		}
 	}
 	r.buildGroups()

@@ -127,7 +127,7 @@ func (x *numbers) assign(claims []*claim, previous map[string]RuleIDs) map[strin
 			}
 		}
 	}
-	same := !all || len(previous) == len(claims)
+	same, n := true, 0
 	for _, c := range claims {
 		had := previous[c.key]
 		c.ids = make(RuleIDs, len(c.rules))
@@ -142,10 +142,12 @@ func (x *numbers) assign(claims []*claim, previous map[string]RuleIDs) map[strin
 		}
 		if !missing && len(had) > 0 {
 			c.ids = had
-		} else if len(had) > 0 || len(c.rules) > 0 {
+			n++
+		} else if len(had)+len(c.rules) > 0 {
 			same = false
 		}
 	}
+	same = same && (!all || len(previous) == n)
 	for _, c := range claims {
 		for i := range c.ids {
 			if c.ids[i].ID == 0 {

@@ -226,6 +226,7 @@ func (r *Resolver) place(gone, come []*section) {
 	for _, s := range come {
 		put(s)
 	}
+	r.markers = [2]*section{r.markers[0].marker("top", r.settings.Top), r.markers[1].marker("bottom", r.settings.Bottom)}
 	if between {
 		for _, m := range r.markers {
 			i, _ := slices.BinarySearchFunc(list, m, compareSections)

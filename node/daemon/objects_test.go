@@ -34,10 +34,10 @@ kind: Secret
 metadata: {name: key, namespace: shop}
 stringData: {password: hidden}
 ---
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: deny, namespace: shop}
-spec: {podSelector: {}}
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {ports: [{port: 80}]}
 `))
 	programmed := func(kind string) (status, reason, message any) {
 		list := r.shown(api.ObjectFilter{Kinds: []string{kind}}, false)
@@ -51,7 +51,7 @@ spec: {podSelector: {}}
 	for _, row := range []struct{ why, kind, status, reason, message string }{
 		{"a port whose device works", "Port", "True", "Programmed", ""},
 		{"a pod; that of this test has a device", "Pod", "True", "Programmed", ""},
-		{"what this version does nothing with", "NetworkPolicy", "False", "NotImplemented", "no firewall"},
+		{"what this version does nothing with", "Service", "False", "NotImplemented", "no load balancer"},
 		{"what is there for others", "Secret", "True", "Programmed", ""},
 		{"what is in a file", "Segment", "True", "Programmed", ""},
 	} {
