@@ -11,22 +11,23 @@ import (
 
 // addresses sorts all IP addresses, as packets of each realm have them, into classes.
 //
-// Things that are sorted are intervals, which begin where a prefix begins or ends and stand for
-// addresses that are nobody's, and hosts, which are addresses of endpoints:
+// Things that are sorted are hosts, which are addresses of endpoints, and after them intervals, which begin where a
+// prefix begins or ends and stand for addresses that are nobody's. That hosts come first makes their classes
+// those that are taken as examples.
 //
 //	cuts    ├────┼──────┼─┼───────────┤
 //	hosts     ·       ·       ·  ·
 type addresses struct {
-	realms []realm
-	cuts   []ip   // where intervals begin, ascending; the first is 0
-	hosts  []host // by address, then realm
-	parts  *partition
-	stamp  []int // by thing: the last members that it was among
-	round  int
-	v4     []uint32 // things that are IPv4
+	cuts  []ip   // where intervals begin, ascending; the first is 0
+	hosts []host // by address, then realm
+	parts *partition
+	stamp []int // by thing: the last members that it was among
+	round int
+	v4    []uint32 // things that are IPv4
 
-	lists []*policy.Policy
-	at    map[host]uint32 // number of a host
+	lists   []*policy.Policy
+	at      map[host]uint32       // number of a host
+	byScope []map[uint32][]uint32 // by list: realms in which a scope's addresses count
 }
 
 // ip is an address in network byte order, so that it can be compared.
@@ -76,7 +77,7 @@ var mapped = policy.Prefix{Addr: packet.AddrFrom4(&[4]byte{}), Bits: 96}
 
 // sortAddresses makes classes for sets by list; each is used as source or destination in that list.
 func sortAddresses(lists []*policy.Policy, realms []realm, used []map[policy.SetID]bool) *addresses {
-	a := &addresses{lists: lists, realms: realms, at: make(map[host]uint32)}
+	a := &addresses{lists: lists, at: make(map[host]uint32)}
 	starts := []ip{{}}
 	cut := func(p policy.Prefix) {
 		first, last := bounds(p)
@@ -98,19 +99,16 @@ func sortAddresses(lists []*policy.Policy, realms []realm, used []map[policy.Set
 	slices.SortFunc(starts, ip.compare)
 	a.cuts = slices.Compact(starts)
 
-	for i := range realms {
-		for l := range lists {
-			if !realms[i].filtered[l] {
-				continue
+	for l := range lists {
+		scopes := make(map[uint32][]uint32)
+		for i := range realms {
+			if realms[i].filtered[l] {
+				scopes[realms[i].scope[l]] = append(scopes[realms[i].scope[l]], uint32(i))
 			}
-			for _, e := range lists[l].Endpoints {
-				if e == nil || e.Scope != realms[i].scope[l] {
-					continue
-				}
-				for _, addr := range e.Addresses {
-					a.hosts = append(a.hosts, host{addr.As16(), uint32(i)})
-				}
-			}
+		}
+		a.byScope = append(a.byScope, scopes)
+		for _, e := range lists[l].Endpoints {
+			a.hosts = a.appendHosts(a.hosts, l, e)
 		}
 	}
 	slices.SortFunc(a.hosts, func(x, y host) int {
@@ -121,7 +119,7 @@ func sortAddresses(lists []*policy.Policy, realms []realm, used []map[policy.Set
 	})
 	a.hosts = slices.Compact(a.hosts)
 	for i, h := range a.hosts {
-		a.at[h] = uint32(len(a.cuts) + i)
+		a.at[h] = uint32(i)
 	}
 
 	a.parts = newPartition(len(a.cuts) + len(a.hosts))
@@ -135,6 +133,18 @@ func sortAddresses(lists []*policy.Policy, realms []realm, used []map[policy.Set
 	}
 	a.parts.compact()
 	return a
+}
+
+// appendHosts appends what an endpoint of a list is in each realm in which it counts.
+func (a *addresses) appendHosts(hosts []host, l int, e *policy.Endpoint) []host {
+	if e != nil {
+		for _, r := range a.byScope[l][e.Scope] {
+			for _, addr := range e.Addresses {
+				hosts = append(hosts, host{addr.As16(), r})
+			}
+		}
+	}
+	return hosts
 }
 
 // setOf returns a set, nil for one that is not there, as Any and None are.
@@ -170,11 +180,11 @@ func (a *addresses) covered(things []uint32, p policy.Prefix) []uint32 {
 	first, last := bounds(p)
 	i := sort.Search(len(a.cuts), func(i int) bool { return a.cuts[i].compare(first) >= 0 })
 	for ; i < len(a.cuts) && a.cuts[i].compare(last) <= 0; i++ {
-		things = append(things, uint32(i))
+		things = append(things, uint32(len(a.hosts)+i))
 	}
 	i = sort.Search(len(a.hosts), func(i int) bool { return a.hosts[i].addr.compare(first) >= 0 })
 	for ; i < len(a.hosts) && a.hosts[i].addr.compare(last) <= 0; i++ {
-		things = append(things, uint32(len(a.cuts)+i))
+		things = append(things, uint32(i))
 	}
 	return things
 }
@@ -190,17 +200,8 @@ func (a *addresses) members(l int, id policy.SetID) []uint32 {
 		things = a.covered(things, p)
 	}
 	for _, port := range s.Ports {
-		e := endpointOf(a.lists[l], port)
-		if e == nil {
-			continue
-		}
-		for r := range a.realms {
-			if !a.realms[r].filtered[l] || a.realms[r].scope[l] != e.Scope {
-				continue
-			}
-			for _, addr := range e.Addresses {
-				things = append(things, a.at[host{addr.As16(), uint32(r)}])
-			}
+		for _, h := range a.appendHosts(nil, l, endpointOf(a.lists[l], port)) {
+			things = append(things, a.at[h])
 		}
 	}
 	a.round++
@@ -229,12 +230,12 @@ func (a *addresses) in(r uint32, v4 bool) []uint32 {
 	for t := range uint32(a.things()) {
 		switch {
 		case is4[t] != v4:
-		case int(t) >= len(a.cuts):
-			if a.hosts[int(t)-len(a.cuts)].realm == r {
+		case int(t) < len(a.hosts):
+			if a.hosts[t].realm == r {
 				things = append(things, t)
 			}
 		default:
-			if _, free := a.free(int(t), taken); free {
+			if _, free := a.free(int(t)-len(a.hosts), taken); free {
 				things = append(things, t)
 			}
 		}

@@ -79,6 +79,8 @@ func (d *dimension) but(s set) set {
 // row is a set of boxes, one bit each.
 type row []uint64
 
+func (r row) has(box uint32) bool { return r[box>>6]>>(box&63)&1 != 0 }
+
 // maxRows is how many words of rows a dimension keeps (32 MB); those of large policies are made again.
 const maxRows = 1 << 22
 

@@ -117,7 +117,7 @@ func (c *comparison) takenBefore(number uint32, o *entry) bool {
 // both answers whether there is a packet in a box of an entry that this entry takes, and another one in the other list.
 func (c *comparison) both(box, other uint32) answer {
 	result := none
-	c.y.takesBox(query{except: noEntry}, box, func(q *query) bool {
+	c.s.takesBox(query{}, box, func(q *query) bool {
 		switch c.s.first(*q, other) {
 		case found:
 			result = found

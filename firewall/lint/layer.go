@@ -17,6 +17,7 @@ type layer struct {
 	realms   []realm
 	points   *partition // of ports
 	ports    []uint16   // by thing of points
+	realmOf  []uint32   // by thing of points: realm of the port
 
 	addresses *addresses // of IP packets
 	macs      *macs      // of frames
@@ -26,8 +27,6 @@ type layer struct {
 	boxes   []box   // of the entries, in their order
 	jumps   row     // boxes of rules that go on in tier 1
 	extent  []extent
-
-	realmOf map[uint16]uint32
 }
 
 // realm is where addresses mean the same to the policies: a scope of each that filters there.
@@ -41,6 +40,8 @@ type place struct {
 	realm uint32
 	v4    bool
 	masks [atDst + 1]set // of points, and of addresses
+
+	samples []sample // addresses by class, for witnesses; nil is not known yet
 }
 
 // entry is a rule in order of evaluation.
@@ -81,13 +82,17 @@ func entriesOf(ethernet bool, l int, p *policy.Policy, compared bool) []entry {
 			if s.Category == policy.Application {
 				of = 1
 			}
-			if (s.Category == policy.Ethernet) != ethernet || of != tier && !ethernet {
+			if s.Marker || (s.Category == policy.Ethernet) != ethernet || of != tier && !ethernet {
 				continue
 			}
 			for i := range s.Rules {
 				e := entry{list: l, tier: tier, section: s, rule: &s.Rules[i], action: s.Rules[i].Action}
-				if e.action == policy.JumpToApplication && (ethernet || tier == 1) {
-					// control refuses those; there is nothing to jump to, and what does not allow does not let pass.
+				// control refuses jumps from where there is nothing to jump to; this is what the firewall would do.
+				switch {
+				case e.action != policy.JumpToApplication:
+				case ethernet:
+					e.action = policy.Allow
+				case tier == 1:
 					e.action = policy.Drop
 				}
 				all = append(all, e)
@@ -172,13 +177,11 @@ func filters(p *policy.Policy, port uint16) bool {
 
 // sortPoints finds the ports at which rules are asked, and those among them that no rule tells apart.
 func (y *layer) sortPoints() {
-	y.realmOf = make(map[uint16]uint32)
 	numbers := make(map[realm]uint32)
 	most := 0
 	for _, p := range y.lists {
 		most = max(most, len(p.Endpoints))
 	}
-	thing := make(map[uint16]uint32)
 	for n := range most {
 		port := uint16(n)
 		var r realm
@@ -199,8 +202,7 @@ func (y *layer) sortPoints() {
 			numbers[r] = number
 			y.realms = append(y.realms, r)
 		}
-		y.realmOf[port] = number
-		thing[port] = uint32(len(y.ports))
+		y.realmOf = append(y.realmOf, number)
 		y.ports = append(y.ports, port)
 	}
 	y.points = newPartition(len(y.ports))
@@ -218,8 +220,8 @@ func (y *layer) sortPoints() {
 // unfiltered returns the ports, as things of points, that a list does not filter.
 func (y *layer) unfiltered(l int) []uint32 {
 	var things []uint32
-	for i, port := range y.ports {
-		if !y.realms[y.realmOf[port]].filtered[l] {
+	for i := range y.ports {
+		if !y.realms[y.realmOf[i]].filtered[l] {
 			things = append(things, uint32(i))
 		}
 	}
@@ -241,16 +243,23 @@ func (y *layer) portsIn(l int, id policy.SetID) []uint32 {
 	return things
 }
 
+// pointClass returns the class of a point, of one direction, at a port, which is a thing of points.
+func (y *layer) pointClass(thing uint32, direction policy.Direction) uint32 {
+	c := 2 * y.points.class[thing]
+	if direction == policy.Out {
+		c++
+	}
+	return c
+}
+
 // pointSet returns the points that are at ports, which are things of points, in some directions.
 func (y *layer) pointSet(things []uint32, directions policy.Direction) set {
 	s := set{0, make([]uint64, (2*y.points.n+63)/64)}
 	for _, t := range things {
-		c := 2 * y.points.class[t]
-		if directions&policy.In != 0 {
-			s.words[c>>6] |= 1 << (c & 63)
-		}
-		if directions&policy.Out != 0 {
-			s.words[c>>6] |= 2 << (c & 63)
+		for _, direction := range [...]policy.Direction{policy.In, policy.Out} {
+			if c := y.pointClass(t, direction); directions&direction != 0 {
+				s.words[c>>6] |= 1 << (c & 63)
+			}
 		}
 	}
 	return s
@@ -259,20 +268,20 @@ func (y *layer) pointSet(things []uint32, directions policy.Direction) set {
 // findPlaces makes the places, but those of which each packet has one in another that all rules treat alike.
 func (y *layer) findPlaces() {
 	inRealm := make([][]uint32, len(y.realms))
-	for i, port := range y.ports {
-		inRealm[y.realmOf[port]] = append(inRealm[y.realmOf[port]], uint32(i))
+	for i, r := range y.realmOf {
+		inRealm[r] = append(inRealm[r], uint32(i))
 	}
 	var all []place
 	for r := range y.realms {
 		points := y.pointSet(inRealm[r], policy.In|policy.Out)
 		if y.ethernet {
 			macs := fullSet(int(y.macs.parts.n))
-			all = append(all, place{uint32(r), false, [...]set{points, macs, macs}})
+			all = append(all, place{realm: uint32(r), masks: [...]set{points, macs, macs}})
 			continue
 		}
 		for _, v4 := range []bool{true, false} {
 			classes := y.addresses.parts.of(y.addresses.in(uint32(r), v4))
-			all = append(all, place{uint32(r), v4, [...]set{points, classes, classes}})
+			all = append(all, place{realm: uint32(r), v4: v4, masks: [...]set{points, classes, classes}})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b place) int {

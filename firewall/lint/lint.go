@@ -68,40 +68,69 @@ type analysis struct {
 	hits   map[uint32]Hits
 	report *Report
 
+	findings       []numbered
 	contradictions int // that may still be reported; negative: none is looked for
 }
 
+// numbered is a finding about an entry.
+type numbered struct {
+	number uint32
+	Finding
+}
+
 func (a *analysis) run() {
+	var alive []uint32
 	for i := range a.y.entries {
 		e := &a.y.entries[i]
 		if e.isDefault() {
 			continue
 		}
 		a.report.Rules++
-		number := uint32(i)
-		if e.wanting != partNone {
-			a.add(number, Finding{Kind: SelectsNobody, Severity: Info, Text: wantingText[e.wanting]})
-			continue
-		}
-		switch a.s.first(query{except: noEntry}, number) {
-		case none:
-			a.dead(number)
-			continue
-		case undecided:
-			a.undecided(number, "whether rules before it take all of its packets")
-			continue
-		}
-		if a.hits != nil && a.hits[e.rule.ID] == (Hits{}) {
-			a.add(number, Finding{
-				Kind: NeverHit, Severity: Info, Witness: a.natural(),
-				Text: "has decided no packet since its counters began; the witness is one that it would decide",
-			})
-		}
-		a.redundant(number)
-		if a.contradictions >= 0 {
-			a.contradicting(number)
+		if a.takesAny(uint32(i)) {
+			alive = append(alive, uint32(i))
 		}
 	}
+	// What is found from here on holds without what has been found to be of no effect: so that all of it
+	// can be left out together.
+	for _, f := range a.findings {
+		if f.Kind == Shadowed || f.Kind == Redundant {
+			a.s.leaveOut(f.number, true)
+		}
+	}
+	alive = slices.DeleteFunc(alive, a.redundant)
+	for _, number := range alive {
+		if !a.contradicting(number) {
+			break
+		}
+	}
+	slices.SortStableFunc(a.findings, func(x, y numbered) int { return cmp.Compare(x.number, y.number) })
+	for _, f := range a.findings {
+		a.report.Findings = append(a.report.Findings, f.Finding)
+	}
+}
+
+// takesAny reports whether an entry takes a packet, and says why if it does not.
+func (a *analysis) takesAny(number uint32) bool {
+	e := &a.y.entries[number]
+	if e.wanting != partNone {
+		a.add(number, Finding{Kind: SelectsNobody, Severity: Info, Text: wantingText[e.wanting]})
+		return false
+	}
+	switch a.s.first(query{}, number) {
+	case none:
+		a.dead(number)
+		return false
+	case undecided:
+		a.undecided(number, "whether rules before it take all of its packets")
+		return false
+	}
+	if a.hits != nil && a.hits[e.rule.ID] == (Hits{}) {
+		a.add(number, Finding{
+			Kind: NeverHit, Severity: Info, Witness: a.s.natural(),
+			Text: "has decided no packet since its counters began; the witness is one that it would decide",
+		})
+	}
+	return true
 }
 
 var wantingText = [...]string{
@@ -114,7 +143,7 @@ var wantingText = [...]string{
 
 func (a *analysis) add(number uint32, f Finding) {
 	f.Rule = a.y.entries[number].ref()
-	a.report.Findings = append(a.report.Findings, f)
+	a.findings = append(a.findings, numbered{number, f})
 }
 
 func (a *analysis) undecided(number uint32, what string) {
@@ -145,10 +174,10 @@ func (a *analysis) dead(number uint32) {
 			f.More = true
 			continue
 		}
-		switch a.s.firstOf(number, query{except: noEntry}, q) {
+		switch a.s.firstOf(number, query{}, q) {
 		case found:
 			if f.Witness == nil || otherwise && f.Kind == Redundant {
-				f.Witness = a.natural()
+				f.Witness = a.s.natural()
 			}
 			if otherwise {
 				f.Kind, f.Severity = Shadowed, Error
@@ -174,23 +203,33 @@ func (a *analysis) dead(number uint32) {
 	a.add(number, f)
 }
 
-// redundant reports an entry that decides packets, all of which would be decided the same without it.
-func (a *analysis) redundant(number uint32) {
+// redundant reports whether all packets that an entry decides would be decided the same without it, and
+// leaves it out if so.
+func (a *analysis) redundant(number uint32) bool {
 	y := a.y
 	e := &y.entries[number]
 	after := a.successors(number)
+	a.s.leaveOut(number, true)
 	for _, q := range after {
 		if y.entries[q].action == e.action || y.entries[q].jump() {
 			continue
 		}
-		switch a.without(number, q) {
-		case found:
-			return
-		case undecided:
-			a.undecided(number, "whether it changes anything")
-			return
+		if answer := a.without(number, q); answer != none {
+			a.s.leaveOut(number, false)
+			if answer == undecided {
+				a.undecided(number, "whether it changes anything")
+			}
+			return false
 		}
 	}
+	a.add(number, a.instead(number, after))
+	return true
+}
+
+// instead makes the finding about a redundant entry, which is left out, of those that come after it.
+func (a *analysis) instead(number uint32, after []uint32) Finding {
+	y := a.y
+	e := &y.entries[number]
 	f := Finding{Kind: Redundant, Severity: Warning, Text: "changes nothing: without it, rules after it decide the same"}
 	if e.jump() {
 		f.Text = "changes nothing: what it lets go on to category Application would go there without it, or be decided the same"
@@ -206,7 +245,7 @@ func (a *analysis) redundant(number uint32) {
 		}
 		if a.without(number, q) == found {
 			if f.Witness == nil {
-				f.Witness = a.natural()
+				f.Witness = a.s.natural()
 			}
 			f.Causes = append(f.Causes, y.entries[q].ref())
 			differ = append(differ, differences(e, &y.entries[q])...)
@@ -218,7 +257,7 @@ func (a *analysis) redundant(number uint32) {
 		f.Text = "decides nothing that rules after it would not decide the same, but it differs from them: " +
 			strings.Join(slices.Compact(differ), ", ")
 	}
-	a.add(number, f)
+	return f
 }
 
 // differences says what else rules do differently that decide alike.
@@ -252,7 +291,7 @@ func (a *analysis) successors(number uint32) []uint32 {
 func (a *analysis) without(number, other uint32) answer {
 	y := a.y
 	e, o := &y.entries[number], &y.entries[other]
-	base := query{except: number}
+	var base query
 	if e.tier == 0 {
 		base = base.minus(span{y.extent[e.list].from, e.from, false})
 	}
@@ -282,8 +321,9 @@ func (a *analysis) without(number, other uint32) answer {
 	return result
 }
 
-// contradicting reports the later entries of the same category that decide otherwise.
-func (a *analysis) contradicting(number uint32) {
+// contradicting reports the later entries of the same category that decide otherwise. It returns false once
+// there are enough.
+func (a *analysis) contradicting(number uint32) bool {
 	y := a.y
 	e := &y.entries[number]
 	for _, q := range a.s.neighbours(number, e.to, y.extent[e.list].to) {
@@ -291,26 +331,22 @@ func (a *analysis) contradicting(number uint32) {
 		if o.isDefault() || o.section.Category != e.section.Category || o.action == e.action || additive(e, o) {
 			continue
 		}
-		if a.contradictions == 0 || a.s.left <= 0 {
-			a.report.MoreContradictions = true
-			return
+		if a.contradictions <= 0 || a.s.left <= 0 {
+			a.report.MoreContradictions = a.contradictions == 0 || a.s.left <= 0
+			return false
 		}
-		if y.covers(q, number) || y.covers(number, q) {
-			continue
-		}
-		if a.s.inside(number, q) != found || a.s.inside(q, number) != found {
-			continue
-		}
-		if a.s.firstOf(q, query{except: noEntry}, number) != found {
+		if y.covers(q, number) || y.covers(number, q) ||
+			a.s.outside(number, q) != found || a.s.outside(q, number) != found || a.s.firstOf(q, query{}, number) != found {
 			continue
 		}
 		a.contradictions--
 		a.add(number, Finding{
-			Kind: Contradicting, Severity: Info, Causes: []RuleRef{o.ref()}, Witness: a.natural(),
+			Kind: Contradicting, Severity: Info, Causes: []RuleRef{o.ref()}, Witness: a.s.natural(),
 			Text: "decides packets, as the witness, that a later rule of the same category would decide otherwise; " +
 				"neither has all packets of the other, so it matters which comes first",
 		})
 	}
+	return true
 }
 
 // additive reports whether two rules come of Kubernetes NetworkPolicies, where nobody writes what
@@ -320,12 +356,12 @@ func additive(e, o *entry) bool {
 	return e.section.Origin.Kind == kind && o.section.Origin.Kind == kind
 }
 
-// inside answers whether an entry has a packet that another has not: none means that it is within it.
-func (s *searcher) inside(number, other uint32) answer {
+// outside answers whether an entry has a packet that another has not.
+func (s *searcher) outside(number, other uint32) answer {
 	e, o := &s.y.entries[number], &s.y.entries[other]
 	result := none
 	for b := e.from; b < e.to; b++ {
-		q := query{except: noEntry}.and(b).minus(span{o.from, o.to, false})
+		q := query{}.and(b).minus(span{o.from, o.to, false})
 		switch s.find(&q) {
 		case found:
 			return found

@@ -2,30 +2,27 @@ package lint
 
 import "github.com/sluice-net/sluice/firewall/policy"
 
-// maxNatural is how many ports are tried for a natural witness.
+// maxNatural is how many ports are tried for a natural witness, in each direction.
 const maxNatural = 16
 
-// natural returns a witness for the query that has just been answered: if there is one within a few tries, a packet that its
-// port would send from, or receive for, one of its own addresses.
-func (a *analysis) natural() *Witness { return a.s.natural() }
-
+// natural returns a witness for the query that has just been answered: if there is one within a few tries, a
+// packet that its port would send from, or receive for, one of its own addresses.
 func (s *searcher) natural() *Witness {
 	if s.y.ethernet {
-		return s.witness()
+		return s.witnessAt(s.cell)
 	}
 	q, kept := s.last, s.cell
-	tries := 0
-	for i, port := range s.y.ports {
-		realm := s.y.realmOf[port]
-		for _, direction := range [...]policy.Direction{policy.Out, policy.In} {
-			point := s.y.pointSet([]uint32{uint32(i)}, direction)
-			if !s.mayBeAt(&q, point) {
+	for _, direction := range [...]policy.Direction{policy.Out, policy.In} {
+		tries := 0
+		for i, port := range s.y.ports {
+			if !s.mayBeAt(&q, s.y.pointClass(uint32(i), direction)) {
 				continue
 			}
 			if tries++; tries > maxNatural {
 				break
 			}
-			own := s.y.ownClasses(port, realm)
+			realm := s.y.realmOf[i]
+			point, own := s.y.pointSet([]uint32{uint32(i)}, direction), s.y.ownClasses(port, realm)
 			q.own = &limits{atPoint: &point}
 			if direction == policy.Out {
 				q.own[atSrc] = &own
@@ -33,17 +30,17 @@ func (s *searcher) natural() *Witness {
 				q.own[atDst] = &own
 			}
 			if s.find(&q) == found && s.y.places[s.cell.place].realm == realm {
-				return s.witness()
+				return s.witnessAt(s.cell)
 			}
 		}
 	}
-	s.cell = kept
-	return s.witness()
+	return s.witnessAt(kept)
 }
 
-func (s *searcher) mayBeAt(q *query, point set) bool {
+// mayBeAt reports whether all boxes that a query asks to match are at a point.
+func (s *searcher) mayBeAt(q *query, class uint32) bool {
 	for _, b := range q.all[:q.n] {
-		if !s.y.dims[atPoint].values[s.y.boxes[b].v[atPoint]].intersects(point) {
+		if !s.y.dims[atPoint].values[s.y.boxes[b].v[atPoint]].has(class) {
 			return false
 		}
 	}

@@ -1,7 +1,9 @@
 package lint
 
 import (
+	"cmp"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/sluice-net/sluice/firewall/classify"
@@ -68,10 +70,13 @@ type Finding struct {
 type RuleRef struct {
 	ID       uint32 `json:"id"`
 	Name     string `json:"name"`
-	Section  string `json:"section"`
+	Section  string `json:"section"`          // its title
 	Origin   string `json:"origin,omitempty"` // KIND NAMESPACE/NAME
 	Category string `json:"category"`
 	Action   string `json:"action"`
+
+	In   *policy.Section `json:"-"` // nil: a default rule
+	Rule *policy.Rule    `json:"-"` // nil: the port is not filtered
 }
 
 // String returns the rule as people refer to it.
@@ -81,15 +86,14 @@ func (r RuleRef) String() string {
 
 // Witness is a packet, or in category Ethernet a frame, that shows a finding.
 type Witness struct {
-	Packet *classify.Packet `json:"-"`
-	Frame  *Frame           `json:"-"`
+	Packet classify.Packet `json:"-"`
 
 	// The same as text.
 	Port      string `json:"port"`      // name of the port at which rules are asked
 	Direction string `json:"direction"` // IN or OUT
-	Src       string `json:"src"`       // IP or MAC address
+	Src       string `json:"src"`       // IP address, of a frame MAC address
 	Dst       string `json:"dst"`
-	Protocol  string `json:"protocol,omitempty"`
+	Protocol  string `json:"protocol,omitempty"` // absent of frames
 	SrcPort   uint16 `json:"srcPort,omitempty"`
 	DstPort   uint16 `json:"dstPort,omitempty"`
 	ICMPType  *uint8 `json:"icmpType,omitempty"`
@@ -97,39 +101,26 @@ type Witness struct {
 	EtherType string `json:"etherType,omitempty"` // four digits after 0x
 }
 
-// Frame is what rules of category Ethernet look at.
-type Frame struct {
-	Port      uint16
-	Direction policy.Direction
-	Src, Dst  packet.MAC
-	EtherType uint16
-}
-
 // String returns the witness in one line.
 func (w *Witness) String() string {
 	var b strings.Builder
+	p := &w.Packet
 	fmt.Fprintf(&b, "%s of %s: ", w.Direction, w.Port)
-	if w.Frame != nil {
+	switch {
+	case w.EtherType != "":
 		fmt.Fprintf(&b, "frame %s > %s type %s", w.Src, w.Dst, w.EtherType)
-		return b.String()
+	case hasPorts(p.Protocol):
+		fmt.Fprintf(&b, "%s %s > %s", w.Protocol, withPort(p.Src, p.SrcPort), withPort(p.Dst, p.DstPort))
+	default:
+		fmt.Fprintf(&b, "%s %s > %s", w.Protocol, w.Src, w.Dst)
 	}
-	src, dst := w.Src, w.Dst
-	if p := w.Packet; p != nil && hasPorts(p.Protocol) {
-		src, dst = withPort(p.Src, p.SrcPort), withPort(p.Dst, p.DstPort)
-	}
-	fmt.Fprintf(&b, "%s %s > %s", w.Protocol, src, dst)
 	if w.ICMPType != nil {
 		fmt.Fprintf(&b, " type %d code %d", *w.ICMPType, *w.ICMPCode)
 	}
 	return b.String()
 }
 
-func withPort(a packet.Addr, port uint16) string {
-	if a.Is4() {
-		return fmt.Sprintf("%s:%d", a, port)
-	}
-	return fmt.Sprintf("[%s]:%d", a, port)
-}
+func withPort(a packet.Addr, port uint16) string { return netip.AddrPortFrom(a.Netip(), port).String() }
 
 // Difference is a packet that two policies decide differently.
 type Difference struct {
@@ -141,9 +132,12 @@ type Difference struct {
 var categoryNames = [...]string{"Ethernet", "Emergency", "Infrastructure", "Environment", "Application"}
 
 func (e *entry) ref() RuleRef {
-	r := RuleRef{ID: e.rule.ID, Name: e.rule.Name, Section: e.section.Title, Action: e.rule.Action.String()}
-	if e.section == defaultSection && r.Name == "" {
-		r.Name = "default"
+	r := RuleRef{ID: e.rule.ID, Name: cmp.Or(e.rule.Name, "default"), Section: e.section.Title, Action: e.rule.Action.String()}
+	if e.section != unfilteredSection {
+		r.Rule = e.rule
+	}
+	if !e.isDefault() {
+		r.Name, r.In = e.rule.Name, e.section
 	}
 	if e.section.Origin.Name != "" {
 		r.Origin = e.section.Origin.String()

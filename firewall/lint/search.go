@@ -6,18 +6,16 @@ import (
 
 // query asks for a packet that matches all of some boxes and none of many others.
 type query struct {
-	all    [maxAll]uint32 // boxes to match
-	n      int            // how many of all there are
-	not    [maxNot]span   // boxes not to match
-	m      int            // how many of not there are
-	except uint32         // entry that is as if it were not there; noEntry: all are
-	own    *limits        // narrower still; nil is not
+	all [maxAll]uint32 // boxes to match
+	n   int            // how many of all there are
+	not [maxNot]span   // boxes not to match
+	m   int            // how many of not there are
+	own *limits        // narrower still; nil is not
 }
 
 const (
-	maxAll  = 4
-	maxNot  = 6
-	noEntry = ^uint32(0)
+	maxAll = 4
+	maxNot = 6
 )
 
 // span is boxes that follow each other.
@@ -61,6 +59,8 @@ type searcher struct {
 	left     int // steps that there are in all; then each query has few
 	fewSteps int
 
+	gone row // boxes of entries that are as if they were not there
+
 	steps      int // of the query in hand
 	row        row
 	candidates []uint32
@@ -74,7 +74,7 @@ type searcher struct {
 
 func newSearcher(y *layer, o *Options) *searcher {
 	s := &searcher{y: y, each: o.Budget, left: o.Total, fewSteps: 1 + o.Budget/256}
-	s.row = make(row, (len(y.boxes)+63)/64)
+	s.row, s.gone = make(row, (len(y.boxes)+63)/64), make(row, (len(y.boxes)+63)/64)
 	most := 0
 	for d := range y.nd {
 		most = max(most, y.dims[d].n)
@@ -85,6 +85,17 @@ func newSearcher(y *layer, o *Options) *searcher {
 	s.counts = make([]int32, most)
 	s.local.init(s)
 	return s
+}
+
+// leaveOut makes an entry as if it were not there, or as it is.
+func (s *searcher) leaveOut(number uint32, out bool) {
+	e := &s.y.entries[number]
+	for b := e.from; b < e.to; b++ {
+		s.gone[b>>6] &^= 1 << (b & 63)
+		if out {
+			s.gone[b>>6] |= 1 << (b & 63)
+		}
+	}
 }
 
 // find answers a query. If the answer is found, s.cell is one.
@@ -129,12 +140,7 @@ func (s *searcher) overlapping(q *query) {
 			if sp.decisive {
 				w &^= y.jumps[i]
 			}
-			s.row[i] |= w
-		}
-	}
-	if q.except != noEntry {
-		for b := y.entries[q.except].from; b < y.entries[q.except].to; b++ {
-			s.row[b>>6] &^= 1 << (b & 63)
+			s.row[i] |= w &^ s.gone[i]
 		}
 	}
 	first, end := 0, len(s.row)

@@ -39,19 +39,19 @@ func (y *layer) extents() []extent {
 // returns false.
 //
 // What reaches tier 1 has matched nothing in tier 0, or first of all an entry that jumps.
-func (y *layer) takes(base query, number uint32, f func(*query) bool) {
-	e := &y.entries[number]
+func (s *searcher) takes(base query, number uint32, f func(*query) bool) {
+	e := &s.y.entries[number]
 	for b := e.from; b < e.to; b++ {
-		if !y.takesBox(base, b, f) {
+		if !s.takesBox(base, b, f) {
 			return
 		}
 	}
 }
 
 // takesBox is takes for packets that match one box of an entry; it returns false if f has.
-func (y *layer) takesBox(base query, b uint32, f func(*query) bool) bool {
-	number := y.boxes[b].entry
-	e := &y.entries[number]
+func (s *searcher) takesBox(base query, b uint32, f func(*query) bool) bool {
+	y := s.y
+	e := &y.entries[y.boxes[b].entry]
 	x := &y.extent[e.list]
 	if e.tier == 0 {
 		q := base.and(b).minus(span{x.from, e.from, false})
@@ -64,7 +64,7 @@ func (y *layer) takesBox(base query, b uint32, f func(*query) bool) bool {
 	}
 	for _, number := range x.jumps {
 		j := &y.entries[number]
-		if number == base.except || x.decided <= j.to {
+		if s.gone.has(j.from) || x.decided <= j.to {
 			continue // gone, or what jumps there would reach tier 1 anyway
 		}
 		for jb := j.from; jb < j.to; jb++ {
@@ -80,7 +80,7 @@ func (y *layer) takesBox(base query, b uint32, f func(*query) bool) bool {
 // first returns the answer to whether an entry takes a packet of base.
 func (s *searcher) first(base query, number uint32) answer {
 	result := none
-	s.y.takes(base, number, func(q *query) bool {
+	s.takes(base, number, func(q *query) bool {
 		switch s.find(q) {
 		case found:
 			result, s.last = found, *q
@@ -119,7 +119,7 @@ func (s *searcher) neighbours(of, from, to uint32) []uint32 {
 
 // meeting is neighbours for one box.
 func (s *searcher) meeting(box, from, to uint32) []uint32 {
-	q := query{except: noEntry}.and(box).minus(span{from, to, false})
+	q := query{}.and(box).minus(span{from, to, false})
 	s.overlapping(&q)
 	var all []uint32
 	for i, w := range s.row {

@@ -27,16 +27,16 @@ var (
 	knownEtherTypes = []uint32{packet.EtherTypeIPv4, packet.EtherTypeARP, packet.EtherTypeIPv6, packet.EtherTypeLLDP}
 )
 
-// witness makes a packet of the cell that was found.
-func (s *searcher) witness() *Witness {
-	y, c := s.y, &s.cell
+// witnessAt makes a packet of a cell.
+func (s *searcher) witnessAt(at cell) *Witness {
+	y, c := s.y, &at
 	direction := policy.In << (c.class[atPoint] & 1)
 	if y.ethernet {
 		return y.frame(c, direction)
 	}
 	place := &y.places[c.place]
 	port := y.portOf(c, direction)
-	p := &classify.Packet{Port: port, Direction: direction, Scope: y.scopeOf(place.realm)}
+	p := classify.Packet{Port: port, Direction: direction, Scope: y.scopeOf(place.realm)}
 	p.Protocol = uint8(pick(knownProtocols, y.services.protocols, c.class[atProtocol], func(i int) (uint32, uint32) { return uint32(i), uint32(i) }))
 	if hasPorts(p.Protocol) {
 		p.SrcPort = y.services.number(atSrcPort, c.class[atSrcPort], knownSrcPorts)
@@ -45,11 +45,9 @@ func (s *searcher) witness() *Witness {
 		p.DstPort = y.services.number(atDstPort, c.class[atDstPort], knownMessages)
 	}
 	if direction == policy.Out {
-		p.Src = y.addressOf(place, c.class[atSrc], []uint16{port})
-		p.Dst = y.addressOf(place, c.class[atDst], y.others(port))
+		p.Src, p.Dst = y.ownAddress(place, c.class[atSrc], port), y.peerAddress(place, c.class[atDst], port)
 	} else {
-		p.Dst = y.addressOf(place, c.class[atDst], []uint16{port})
-		p.Src = y.addressOf(place, c.class[atSrc], y.others(port))
+		p.Dst, p.Src = y.ownAddress(place, c.class[atDst], port), y.peerAddress(place, c.class[atSrc], port)
 	}
 	w := &Witness{
 		Packet: p, Port: y.nameOf(port), Direction: direction.String(),
@@ -64,20 +62,20 @@ func (s *searcher) witness() *Witness {
 	return w
 }
 
-// frame is witness for rules of category Ethernet.
+// frame is witnessAt for rules of category Ethernet.
 func (y *layer) frame(c *cell, direction policy.Direction) *Witness {
-	f := &Frame{Direction: direction}
+	p := classify.Packet{Direction: direction}
 	for i, port := range y.ports {
-		if y.points.class[i] == c.class[atPoint]>>1 && y.realmOf[port] == y.places[c.place].realm {
-			f.Port = port
+		if y.points.class[i] == c.class[atPoint]>>1 && y.realmOf[i] == y.places[c.place].realm {
+			p.Port = port
 			break
 		}
 	}
-	f.Src, f.Dst = y.macs.example(c.class[atSrc]), y.macs.example(c.class[atDst])
-	f.EtherType = y.services.number(atProtocol, c.class[atProtocol], knownEtherTypes)
+	p.SrcMAC, p.DstMAC = y.macs.example(c.class[atSrc]), y.macs.example(c.class[atDst])
+	p.DstPort = y.services.number(atProtocol, c.class[atProtocol], knownEtherTypes)
 	return &Witness{
-		Frame: f, Port: y.nameOf(f.Port), Direction: direction.String(),
-		Src: f.Src.String(), Dst: f.Dst.String(), EtherType: fmt.Sprintf("0x%04x", f.EtherType),
+		Packet: p, Port: y.nameOf(p.Port), Direction: direction.String(),
+		Src: p.SrcMAC.String(), Dst: p.DstMAC.String(), EtherType: fmt.Sprintf("0x%04x", p.DstPort),
 	}
 }
 
@@ -102,10 +100,16 @@ func (m *macs) example(class uint32) packet.MAC {
 // number returns a number of a class, one that is known if there is one.
 func (s *services) number(d int, class uint32, known []uint32) uint16 {
 	p := &s.ports[d]
-	return uint16(pick(known, p.parts, class, func(i int) (uint32, uint32) { return p.cuts[i], p.end(i) }))
+	return uint16(pick(known, p.parts, class, func(i int) (first, last uint32) {
+		first, last = p.cuts[i], p.end(i)
+		if first == 0 && last > 0 && d == atSrcPort {
+			first = 1
+		}
+		return first, last
+	}))
 }
 
-// pick returns a number of a class of intervals: the first that is known, or the lowest but 0 if there is another.
+// pick returns a number of a class of intervals: the first that is known, or the lowest.
 func pick(known []uint32, parts *partition, class uint32, interval func(i int) (first, last uint32)) uint32 {
 	best, lowest := len(known), ^uint32(0)
 	for i, c := range parts.class {
@@ -119,12 +123,7 @@ func pick(known []uint32, parts *partition, class uint32, interval func(i int) (
 				break
 			}
 		}
-		if first == 0 && last > 0 {
-			first = 1
-		}
-		if lowest == ^uint32(0) || lowest == 0 {
-			lowest = first
-		}
+		lowest = min(lowest, first)
 	}
 	if best < len(known) {
 		return known[best]
@@ -159,11 +158,6 @@ func (y *layer) nameOf(port uint16) string {
 	return fmt.Sprint("port ", port)
 }
 
-// others returns all ports but one.
-func (y *layer) others(but uint16) []uint16 {
-	return slices.DeleteFunc(slices.Clone(y.ports), func(p uint16) bool { return p == but })
-}
-
 // portOf returns a port of the cell, if possible one that has the address that packets of it have there.
 func (y *layer) portOf(c *cell, direction policy.Direction) uint16 {
 	place := &y.places[c.place]
@@ -173,7 +167,7 @@ func (y *layer) portOf(c *cell, direction policy.Direction) uint16 {
 	}
 	first, any := uint16(0), false
 	for i, port := range y.ports {
-		if y.points.class[i] != c.class[atPoint]>>1 || y.realmOf[port] != place.realm {
+		if y.points.class[i] != c.class[atPoint]>>1 || y.realmOf[i] != place.realm {
 			continue
 		}
 		if !any {
@@ -202,41 +196,64 @@ func (y *layer) addressAt(place *place, class uint32, port uint16) (packet.Addr,
 	return packet.Addr{}, false
 }
 
-// addressOf returns an address of a class, if possible of one of the ports.
-func (y *layer) addressOf(place *place, class uint32, ports []uint16) packet.Addr {
-	for _, port := range ports {
-		if a, has := y.addressAt(place, class, port); has {
-			return a
+// ownAddress returns an address of a class, if possible of a port.
+func (y *layer) ownAddress(place *place, class uint32, port uint16) packet.Addr {
+	if a, has := y.addressAt(place, class, port); has {
+		return a
+	}
+	return y.peerAddress(place, class, port)
+}
+
+// peerAddress returns an address of a class, if possible of another port than one.
+func (y *layer) peerAddress(place *place, class uint32, port uint16) packet.Addr {
+	if place.samples == nil {
+		place.samples = y.addresses.samples(place.realm)
+	}
+	all := &place.samples[class]
+	if own := y.endpoint(port); all.n == 2 && own != nil && slices.Contains(own.Addresses, all.addrs[0]) {
+		return all.addrs[1]
+	}
+	return all.addrs[0]
+}
+
+// sample is up to two addresses that stand for a class, those of endpoints first.
+type sample struct {
+	addrs [2]packet.Addr
+	n     int
+}
+
+func (m *sample) add(a ip) {
+	if m.n < len(m.addrs) {
+		m.addrs[m.n] = packet.AddrFrom16((*[16]byte)(&a))
+		m.n++
+	}
+}
+
+// samples returns addresses for each class that is in a realm.
+func (a *addresses) samples(r uint32) []sample {
+	all := make([]sample, a.parts.n)
+	for i, h := range a.hosts {
+		if h.realm == r {
+			all[a.parts.class[i]].add(h.addr)
 		}
 	}
-	a := y.addresses
-	taken := a.taken(place.realm)
-	best, any := ip{}, false
-	for cut := range a.cuts {
-		if a.parts.class[cut] != class {
-			continue
-		}
-		free, has := a.free(cut, taken)
-		if !has {
-			continue
-		}
-		addr := packet.AddrFrom16((*[16]byte)(&free))
-		if slices.Contains(examples, addr) {
-			return addr
-		}
-		if !any {
-			best, any = free, true
-		}
-	}
-	if !any {
-		for _, h := range a.hosts {
-			if h.realm == place.realm && a.parts.class[a.at[h]] == class {
-				best = h.addr
-				break
+	taken := a.taken(r)
+	for _, known := range [...]bool{true, false} { // addresses that are known as examples are better
+		for cut := range a.cuts {
+			m := &all[a.parts.class[len(a.hosts)+cut]]
+			if m.n > 0 {
+				continue
+			}
+			if free, has := a.free(cut, taken); has && (!known || isExample(free)) {
+				m.add(free)
 			}
 		}
 	}
-	return packet.AddrFrom16((*[16]byte)(&best))
+	return all
+}
+
+func isExample(a ip) bool {
+	return slices.Contains(examples, packet.AddrFrom16((*[16]byte)(&a)))
 }
 
 func protocolName(p uint8) string {
