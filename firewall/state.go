@@ -20,6 +20,8 @@ type StateConfig struct {
 	Errors *answer.Limit
 
 	Hops *dataplane.HopTable // of the engine
+
+	Log LogConfig // Workers is filled in
 }
 
 // State is what outlives a policy: counters, limits, the log, and what each worker is about. Compile and
@@ -52,9 +54,10 @@ type workerState struct {
 
 // NewState returns a State in which nothing has happened.
 func NewState(c StateConfig) *State {
+	c.Log.Workers = c.Workers
 	s := &State{
 		config: c, workers: make([]workerState, c.Workers),
-		log: NewLog(LogConfig{Workers: c.Workers}), rejector: reply.NewRejector(c.Errors), resets: reply.NewResets(c.Workers),
+		log: NewLog(c.Log), rejector: reply.NewRejector(c.Errors), resets: reply.NewResets(c.Workers),
 		ip: classify.NewCompiler(), ethernet: classify.NewCompiler(),
 	}
 	s.sweep.match = s.unwanted

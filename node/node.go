@@ -52,6 +52,8 @@ type Options struct {
 	Debug bool
 
 	Taps []dataplane.Tap
+
+	FirewallLog firewall.LogConfig // zero values are defaults
 }
 
 // Node is a data plane under a configuration.
@@ -129,7 +131,7 @@ func New(o Options, m *control.Model) (n *Node, err error) {
 		return n, err
 	}
 	n.rules = firewall.NewState(firewall.StateConfig{
-		Workers: workers, Seed: o.Seed, Errors: n.routes.ErrorLimit(), Hops: hops,
+		Workers: workers, Seed: o.Seed, Errors: n.routes.ErrorLimit(), Hops: hops, Log: o.FirewallLog,
 	})
 	n.dhcp = dhcp.NewState(dhcp.StateConfig{Seed: o.Seed})
 	return n, n.Apply(m)

@@ -57,7 +57,7 @@ type Line struct {
 }
 
 const (
-	batchSize = 256                    // records that are sorted at a time
+	batchSize = 8192                   // records of a worker that are sorted at a time; more than its ring holds
 	textSize  = 32 << 10               // bytes of lines that are written at a time
 	interval  = 100 * time.Millisecond // of Run
 )
@@ -71,7 +71,7 @@ func New(c Config) *Writer {
 		c.Tell = func(error) {}
 	}
 	return &Writer{
-		config: c, batch: make([]firewall.LogRecord, 0, batchSize), text: make([]byte, 0, textSize+1024),
+		config: c, text: make([]byte, 0, textSize+1024),
 		kept: make([]Line, c.Keep),
 	}
 }
@@ -95,7 +95,7 @@ func (w *Writer) Run(ctx context.Context) {
 // records. It is for one goroutine at a time, and not beside Run.
 func (w *Writer) Drain() (n int) {
 	for w.fill() {
-		slices.SortStableFunc(w.batch, func(a, b firewall.LogRecord) int { return cmp.Compare(a.Time, b.Time) })
+		slices.SortStableFunc(w.batch, inOrder)
 		for i := range w.batch {
 			w.line(&w.batch[i])
 		}
@@ -109,21 +109,29 @@ func (w *Writer) Drain() (n int) {
 	return n
 }
 
-// fill takes the next records, as many of each worker; false if there are none.
+// fill takes the records that are at hand; false if there are none.
 func (w *Writer) fill() bool {
 	w.batch = w.batch[:0]
-	workers := w.config.Log.Workers()
-	share := max(batchSize/workers, 1)
-	for i := range workers {
-		for range share {
-			var r firewall.LogRecord
-			if !w.config.Log.Pop(i, &r) {
-				break
-			}
+	for i := range w.config.Log.Workers() {
+		var r firewall.LogRecord
+		for len(w.batch) < batchSize*(i+1) && w.config.Log.Pop(i, &r) {
 			w.batch = append(w.batch, r)
 		}
 	}
 	return len(w.batch) > 0
+}
+
+// inOrder is the order of time. Sessions that end at one time do so in an order that depends on the number of workers:
+// theirs is that of their keys.
+func inOrder(a, b firewall.LogRecord) int {
+	ends := func(r *firewall.LogRecord) int { return min(int(r.End), 1) }
+	if d := cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(ends(&a), ends(&b))); d != 0 || a.End == 0 {
+		return d
+	}
+	return cmp.Or(
+		slices.Compare(a.Key.Src[:], b.Key.Src[:]), slices.Compare(a.Key.Dst[:], b.Key.Dst[:]), cmp.Compare(a.Key.Tail, b.Key.Tail),
+		-cmp.Compare(a.Direction, b.Direction),
+	)
 }
 
 func (w *Writer) line(r *firewall.LogRecord) {

@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/export"
 	"github.com/sluice-net/sluice/flowtable"
+	"github.com/sluice-net/sluice/node/dfwlog"
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -47,12 +48,19 @@ type output struct {
 	records []flowtable.Record
 	refused map[packet.Index]uint32 // frames that are about to be dropped, and the rules that say so
 	denied  denials
-	owners  map[owner]export.Endpoint
+
+	firewall     *dfwlog.Writer
+	firewallFile *os.File
+	firewallText *bufio.Writer
+
+	owners map[owner]export.Endpoint
+	scopes map[packet.Zone]uint32
 }
 
+// owner is an address in the address space of a router's segments.
 type owner struct {
-	zone packet.Zone
-	ip   netip.Addr
+	scope uint32
+	ip    netip.Addr
 }
 
 func newOutput(dir string, r *run) (*output, error) {
@@ -66,6 +74,27 @@ func newOutput(dir string, r *run) (*output, error) {
 	}
 	o.findOwners()
 	return o, nil
+}
+
+// openFirewallLog makes the file that logged rules write to; it is empty if none does.
+func (o *output) openFirewallLog(r *run) (err error) {
+	o.firewallText = bufio.NewWriter(io.Discard)
+	if o.dir != "" {
+		if o.firewallFile, err = os.Create(filepath.Join(o.dir, "firewall.log")); err != nil {
+			return err
+		}
+		o.firewallText.Reset(o.firewallFile)
+	}
+	o.firewall = dfwlog.New(dfwlog.Config{
+		Log: r.node.FirewallLog(), Out: o.firewallText, WallClock: r.clock.capture, Keep: 1,
+		Port: func(number uint16) string {
+			if p := r.engine.Snapshot().Port(number); p != nil {
+				return p.Name
+			}
+			return ""
+		},
+	})
+	return nil
 }
 
 // AfterStage is of no interest here.
@@ -170,16 +199,26 @@ func (o *output) sortRecords() {
 // findOwners prepares the names of flow endpoints.
 func (o *output) findOwners() {
 	m := o.run.config.Model
+	o.scopes = map[packet.Zone]uint32{}
+	for i := range m.Segments {
+		o.scopes[packet.Zone(m.Segments[i].Zone)] = m.Segments[i].Scope
+	}
+	for i := range m.Routers {
+		for _, u := range m.Routers[i].Uplinks {
+			o.scopes[packet.Zone(u.Zone)] = u.Scope
+		}
+	}
 	for i := range m.Ports {
 		p := m.Ports[i]
 		e := export.Endpoint{Namespace: p.Namespace, PodName: strings.TrimPrefix(p.Name, p.Namespace+"/")}
 		for _, k := range slices.Sorted(maps.Keys(p.Labels)) {
 			e.Labels = append(e.Labels, k+"="+p.Labels[k])
 		}
-		for _, t := range p.Attachments {
-			for _, a := range p.Addresses {
-				o.owners[owner{packet.Zone(m.Segments[t.Segment].Zone), a.IP}] = e
-			}
+		if p.Segment < 0 {
+			continue
+		}
+		for _, a := range p.Addresses {
+			o.owners[owner{m.Segments[p.Segment].Scope, a.IP}] = e
 		}
 	}
 }
@@ -194,7 +233,11 @@ func (o *output) write(report *Report) error {
 			p.file = nil
 		}
 	}
-	errs = append(errs, o.drops.Flush())
+	o.firewall.Drain()
+	errs = append(errs, o.drops.Flush(), o.firewallText.Flush())
+	if o.firewallFile != nil {
+		errs = append(errs, o.firewallFile.Close())
+	}
 	if o.dropFile != nil {
 		errs = append(errs, o.dropFile.Close())
 	}
@@ -208,7 +251,7 @@ func (o *output) writeFlows() error {
 	o.sortRecords()
 	log := export.FlowLog{
 		WallClock: o.run.clock.capture, Revision: o.run.config.Model.Revision,
-		Endpoint: func(z packet.Zone, ip netip.Addr) export.Endpoint { return o.owners[owner{z, ip}] },
+		Endpoint: func(z packet.Zone, ip netip.Addr) export.Endpoint { return o.owners[owner{o.scopes[z], ip}] },
 	}
 	return writeFile(filepath.Join(o.dir, "flows.jsonl"), func(w io.Writer) error {
 		lines := json.NewEncoder(w)

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/firewall"
 	"github.com/sluice-net/sluice/node"
 	"github.com/sluice-net/sluice/packet"
 	"github.com/sluice-net/sluice/port/faults"
@@ -119,14 +121,17 @@ func (r *run) open() (err error) {
 	}
 	r.node, err = node.New(node.Options{
 		Workers: c.Workers, Seed: c.Seed, Open: r.openPort, Virtual: true,
-		Taps: []dataplane.Tap{r.output},
+		Taps: []dataplane.Tap{r.output}, FirewallLog: everyLine,
 	}, c.Model)
 	if err != nil {
 		return err
 	}
 	r.engine = r.node.Engine()
-	return nil
+	return r.output.openFirewallLog(r)
 }
+
+// everyLine is a log that holds back nothing: what one worker would hold back, two would not.
+var everyLine = firewall.LogConfig{PerRule: math.MaxInt32}
 
 // checkPorts makes sure that every input has a port, and prepares AnyPort.
 func (r *run) checkPorts() error {
@@ -288,6 +293,7 @@ func (r *run) settle(now int64) {
 		}
 	}
 	r.output.collect(r.engine)
+	r.output.firewall.Drain()
 }
 
 // finish waits for what waits, ends all sessions and writes the results.

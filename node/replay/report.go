@@ -3,8 +3,10 @@ package replay
 import (
 	"encoding/json"
 	"io"
+	"strconv"
 
 	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/firewall/policy"
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -36,8 +38,11 @@ type Count struct {
 	Bytes   uint64 `json:"bytes"`
 }
 
-// RuleReport are a firewall rule's counts.
+// RuleReport are a firewall rule's counts; packets and bytes of both directions of what it let through, and of what
+// it refused.
 type RuleReport struct {
+	Section  string `json:"section"` // where it stands; empty for those that nobody wrote
+	Rule     string `json:"rule"`
 	Packets  uint64 `json:"packets"`
 	Bytes    uint64 `json:"bytes"`
 	Sessions uint64 `json:"sessions"`
@@ -68,6 +73,13 @@ func (r *run) report() *Report {
 		Ledger: r.engine.Ledger(),
 	}
 	_, report.Crashes = r.engine.Crashes()
+	counts := r.node.Rules()
+	eachRule(r.config.Model.Firewall, func(section string, rule *policy.Rule) {
+		n := counts[rule.ID]
+		report.Rules[strconv.FormatUint(uint64(rule.ID), 10)] = RuleReport{
+			Section: section, Rule: rule.Name, Packets: n.Packets, Bytes: n.Bytes, Sessions: n.Sessions,
+		}
+	})
 	for name, p := range r.ports {
 		c := r.engine.PortCounters(p.number)
 		one := PortReport{
@@ -82,4 +94,14 @@ func (r *run) report() *Report {
 		report.Ports[name] = one
 	}
 	return report
+}
+
+// eachRule visits all rules of a policy in the order of evaluation, the default last.
+func eachRule(p *policy.Policy, visit func(section string, rule *policy.Rule)) {
+	for _, s := range p.Sections {
+		for i := range s.Rules {
+			visit(s.Origin.String(), &s.Rules[i])
+		}
+	}
+	visit("", &p.Default)
 }
