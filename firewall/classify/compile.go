@@ -87,8 +87,13 @@ func (a *arena) take(from *arena, ref uint32) uint32 {
 	if ref&leafRef != 0 {
 		at := len(a.entries)
 		for i := ref &^ leafRef; ; i++ {
-			a.entries = append(a.entries, from.entries[i])
-			if from.entries[i].meta&entryLast != 0 {
+			e := from.entries[i]
+			a.entries = append(a.entries, e)
+			if e.meta&entryMore != 0 {
+				i++
+				a.entries = append(a.entries, from.entries[i])
+			}
+			if e.meta&entryLast != 0 {
 				return uint32(at) | leafRef
 			}
 		}

@@ -43,6 +43,8 @@ const (
 	entryFamilies = 9       // shift: bits as policy.Families
 	entryAsk      = 1 << 11 // the ranges are wider than the rule is
 	entryLast     = 1 << 12 // of the leaf
+	entryMore     = 1 << entryMoreBit
+	entryMoreBit  = 13 // the next entry has more ranges of the same rule: both have to match
 )
 
 // arena holds the nodes and entries of all trees. It only grows: Tables before have the front part of
@@ -77,7 +79,9 @@ type builder struct {
 const (
 	leafSize = 4 // that many entries are not cut any more
 	// sampled is how many items are looked at to find a good cut.
-	sampled = 512
+	sampled         = 512
+	budgetFactor    = 32
+	weightOfLargest = 2
 	// spansSampled is how many spans of one item.
 	spansSampled = 64
 	// expanded is how many entries an item may become in one leaf before its rule is asked instead.
@@ -121,7 +125,7 @@ func (b *builder) build(items []item, settled uint8) (uint32, weight) {
 			break
 		}
 	}
-	ref := b.tree(open, &region, 8*len(open)+64, 1)
+	ref := b.tree(open, &region, budgetFactor*len(open)+256, 1)
 	return ref, b.made
 }
 
@@ -226,16 +230,15 @@ func (b *builder) part(items []item, region *[dimensions]span, dim int, r span) 
 	return out
 }
 
-// cut chooses how to cut a region: the dimension in which the parts, squared, are the smallest in
-// sum. The bounds are in chosen then.
+// cut chooses how to cut a region: the dimension in which the largest part is the smallest, and
+// after that all parts together. The bounds are in chosen then.
 func (b *builder) cut(items []item, region *[dimensions]span) (dim, parts int, ok bool) {
 	b.sample = b.sample[:0]
 	step := len(items)/sampled + 1
 	for i := 0; i < len(items); i += step {
 		b.sample = append(b.sample, items[i])
 	}
-	n := len(b.sample)
-	best := 0.8 * float64(n*n) // a cut has to be worth its node
+	best := 8*weightOfLargest*(len(b.sample)*4/5) + 8*len(b.sample) // a cut has to be worth its node
 	var bounds [7]uint32
 	for d := range dimensions {
 		k := b.quantiles(d, region[d], &bounds)
@@ -253,12 +256,13 @@ func (b *builder) cut(items []item, region *[dimensions]span) (dim, parts int, o
 				touched &= touched - 1
 			}
 		}
-		sum := 0
+		largest, sum := 0, 0
 		for _, s := range sizes {
-			sum += s * s
+			largest = max(largest, s)
+			sum += s
 		}
-		if float64(sum) < best {
-			best, dim, parts, ok = float64(sum), d, k+1, true
+		if cost := 8*largest*weightOfLargest + sum; cost < best {
+			best, dim, parts, ok = cost, d, k+1, true
 			b.chosen = bounds
 		}
 	}
@@ -328,7 +332,11 @@ func (b *builder) leaf(items []item, region *[dimensions]span, depth int) uint32
 		}
 	}
 	n := len(b.arena.entries) - at
-	b.arena.entries[len(b.arena.entries)-1].meta |= entryLast
+	last := len(b.arena.entries) - 1
+	if last > at && b.arena.entries[last-1].meta&entryMore != 0 {
+		last--
+	}
+	b.arena.entries[last].meta |= entryLast
 	b.made.entries += n
 	b.made.depth = max(b.made.depth, depth-1+lines(at, n)+asked)
 	return uint32(at) | leafRef
@@ -340,17 +348,10 @@ func lines(at, n int) int { return (at+n+1)/2 - at/2 }
 // write adds the entries of one item, and reports whether they leave anything to the rule.
 func (b *builder) write(it item, region *[dimensions]span) (ask bool) {
 	r := b.rules(it.slot)
-	base := entry{slot: it.slot, meta: uint32(r.families) << entryFamilies}
-	base.size = [3]uint32{math.MaxUint32, math.MaxUint32, math.MaxUint32}
-	boxes := [expanded]entry{base}
-	count, used := 1, 0
-	// Where there are more than three, ports at the source are the least likely to tell anything.
-	for _, d := range [...]int{dimDst, dimSrc, dimService, dimPoint, dimSrcPort} {
+	var boxes [expanded][]dimSpan
+	count := 1
+	for d := range dimensions {
 		if it.open>>d&1 == 0 {
-			continue
-		}
-		if used == 3 {
-			ask = true
 			continue
 		}
 		in := b.spans(it, d).and(region[d])
@@ -359,20 +360,34 @@ func (b *builder) write(it item, region *[dimensions]span) (ask bool) {
 			ask = true
 		}
 		for i := len(in)*count - 1; i >= 0; i-- {
-			e := boxes[i/len(in)]
-			x := in[i%len(in)]
-			e.lo[used], e.size[used] = x.lo, x.hi-x.lo
-			e.meta |= uint32(d) << (3 * used)
-			boxes[i] = e
+			boxes[i] = append(slices.Clone(boxes[i/len(in)]), dimSpan{d, in[i%len(in)]})
 		}
 		count *= len(in)
-		used++
 	}
-	for _, e := range boxes[:count] {
-		if ask {
-			e.meta |= entryAsk
+	for _, box := range boxes[:count] {
+		for first := true; first || len(box) > 0; first = false {
+			e := entry{slot: it.slot, meta: uint32(r.families) << entryFamilies}
+			for i := range e.lo {
+				e.size[i] = math.MaxUint32
+				if i < len(box) {
+					e.lo[i], e.size[i] = box[i].lo, box[i].hi-box[i].lo
+					e.meta |= uint32(box[i].dim) << (3 * i)
+				}
+			}
+			if box = box[min(3, len(box)):]; len(box) > 0 {
+				e.meta |= entryMore
+			}
+			if ask {
+				e.meta |= entryAsk
+			}
+			b.arena.entries = append(b.arena.entries, e)
 		}
-		b.arena.entries = append(b.arena.entries, e)
 	}
 	return ask
+}
+
+// dimSpan is a range of one dimension.
+type dimSpan struct {
+	dim int
+	span
 }

@@ -36,20 +36,20 @@ func (t *Table) walk(ref uint32, p *point, family uint32) uint32 {
 
 // scan returns the slot of the first entry of a leaf that holds a point; 0 is none.
 func (t *Table) scan(at uint32, p *point, family uint32) uint32 {
-	for ; ; at++ {
+	for {
 		e := &t.entries[at]
-		if e.holds(p, family) && (e.meta&entryAsk == 0 || t.rule(e.slot).holds(p)) {
+		if e.holds(p, family) && (e.meta&(entryAsk|entryMore) == 0 || t.confirms(at, p, family)) {
 			return e.slot
 		}
 		if e.meta&entryLast != 0 {
 			return 0
 		}
+		at += 1 + e.meta>>entryMoreBit&1
 	}
 }
 
-// LookupVector is Lookup for up to 64 keys at once, which hides what memory costs.
-func (t *Table) LookupVector(tier int, keys []Key, refs []Ref) {
-	for i := range keys {
-		refs[i] = t.Lookup(tier, &keys[i])
-	}
+// confirms reports whether what an entry leaves to others holds a point, too.
+func (t *Table) confirms(at uint32, p *point, family uint32) bool {
+	e := &t.entries[at]
+	return (e.meta&entryMore == 0 || t.entries[at+1].holds(p, family)) && (e.meta&entryAsk == 0 || t.rule(e.slot).holds(p))
 }
