@@ -54,7 +54,12 @@ func (a Addr) As4() (b [4]byte) {
 }
 
 // Netip returns a as the standard library's type, IPv4 unmapped.
-func (a Addr) Netip() netip.Addr { return netip.AddrFrom16(a.As16()).Unmap() }
+func (a Addr) Netip() netip.Addr {
+	if a.Is4() {
+		return netip.AddrFrom4(a.As4())
+	}
+	return netip.AddrFrom16(a.As16())
+}
 
 func (a Addr) String() string { return a.Netip().String() }
 

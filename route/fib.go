@@ -19,7 +19,7 @@ type fib struct {
 	id       packet.Addr  // an IPv4 address of the router's, for segments without one; zero: none
 	statics  []Static     // what it is made of, with the segments
 	gateways []netip.Addr // of uplinks, by number; invalid: none
-	routes   bart.Table[path]
+	routes   bart.Fast[path] // 5 ns less than Table, for 2 KiB a node
 }
 
 // path is what a route says of the destinations that it matches.

@@ -47,6 +47,9 @@ func (f *Forwarder) judgeSource(d *dataplane.Decision, seg *segment, src packet.
 // frame's addresses, and those that ARP and ND messages state.
 func (p *port) judgeBinding(d *dataplane.Decision, src packet.MAC) packet.Reason {
 	b := binding{mac: src.Word()}
+	if d.Info.Has(packet.IsIPv4) && p.bindings[b.with(sourceIP(d))] {
+		return packet.None // nearly all
+	}
 	anyIP, bound := p.bindings[b]
 	ok := bound
 	switch in := d.Info; {
