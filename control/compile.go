@@ -65,6 +65,8 @@ type Compiler struct {
 	timers   []TimerProfile
 	floods   []FloodProfile
 
+	profilesHash uint64 // 0: not known
+
 	namespaces     map[string]*namespacePlan
 	namespaceOrder []*namespacePlan // sorted by name
 	namespaceModel []Namespace

@@ -93,7 +93,7 @@ func (c *compiler) makeFirewall() {
 	c.m.Firewall, c.m.Groups = result.Policy, result.Groups
 	c.m.Allocations.Rules = result.Rules
 	if !slices.Equal(c.profiles, result.Profiles) {
-		c.profiles, c.timers, c.floods = result.Profiles, nil, nil
+		c.profiles, c.timers, c.floods, c.profilesHash = result.Profiles, nil, nil, 0
 		for i := range result.Profiles {
 			p := &result.Profiles[i]
 			switch v := p.Value.(type) {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -43,7 +44,25 @@ func (c *compiler) digest() string {
 	add(c.routersHash)
 	add(hashOf(c.m.Pools))
 	add(hashOf(c.m.Blocks))
+	add(c.rules.Digest())
+	if c.profilesHash == 0 {
+		c.profilesHash = c.hashProfiles()
+	}
+	add(c.profilesHash)
 	return fmt.Sprintf("%016x", xxhash.Sum64(b))
+}
+
+// hashProfiles is a hash of what profiles say, but for whom they are applied to: that, and their order, the
+// resolver's digest has.
+func (c *compiler) hashProfiles() uint64 {
+	timers, floods := slices.Clone(c.timers), slices.Clone(c.floods)
+	for i := range timers {
+		timers[i].AppliedTo = 0
+	}
+	for i := range floods {
+		floods[i].AppliedTo = 0
+	}
+	return hashOf([]any{timers, floods})
 }
 
 func hashOf(part any) uint64 {

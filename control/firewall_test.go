@@ -165,7 +165,9 @@ func randomRules(r *rand.Rand) string {
 		return one("{}", "{matchLabels: {a: "+name("b", 3)+"}}", "{matchExpressions: [{key: a, operator: "+one("Exists", "DoesNotExist", "In, values: [b0, b1]", "NotIn, values: [b0]")+"}]}")
 	}
 	group := func() string { return one(name("g", 4), name("g", 4), name("s", 3)+"/"+name("g", 4)) }
-	side := func() string { return "[" + one("ANY", group(), group()+", "+address(), address(), group()+", "+group()) + "]" }
+	side := func() string {
+		return "[" + one("ANY", group(), group()+", "+address(), address(), group()+", "+group()) + "]"
+	}
 	entry := func() string {
 		return one("{l4Protocol: TCP, destinationPorts: ['80', '8000-8010']}", "{l4Protocol: UDP, sourcePorts: ['53']}", "{protocol: ICMPv4, icmpType: 8}",
 			"{protocolNumber: 47}", "{nestedService: "+name("f", 3)+"}", "{etherType: 0x0806}", "{l4Protocol: TCP, destinationPorts: ['90-80']}")

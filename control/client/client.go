@@ -87,6 +87,15 @@ func (c *Client) EvaluatePolicy(ctx context.Context, q *api.PolicyQuery) (*api.P
 	return &a, nil
 }
 
+// LintPolicy returns which of the firewall's rules do not do what they seem to.
+func (c *Client) LintPolicy(ctx context.Context) (*api.PolicyLint, error) {
+	var r api.PolicyLint
+	if err := c.value(ctx, question{path: "/v1/policy/lint"}, &r); err != nil {
+		return nil, err
+	}
+	return &r, nil
+}
+
 // Config copies the objects in force to w, as json or yaml.
 func (c *Client) Config(ctx context.Context, format string, w io.Writer) error {
 	return c.text(ctx, question{path: "/v1/config", query: url.Values{"format": {format}}}, w)

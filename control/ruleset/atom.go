@@ -192,16 +192,3 @@ func toggle(members, changed []uint16) []uint16 {
 	}
 	return slices.Concat(out, members, changed)
 }
-
-// meet is done with each atom of an index for one endpoint that came, went or is another.
-func (a *atom) meet(number uint16, e *Endpoint) (first bool) {
-	if len(a.changed) > 0 && a.changed[len(a.changed)-1] == number {
-		return false // met by what the endpoint was, too
-	}
-	_, is := slices.BinarySearch(a.members, number)
-	if is == (e != nil && a.meets(e)) {
-		return false
-	}
-	a.changed = append(a.changed, number)
-	return len(a.changed) == 1
-}

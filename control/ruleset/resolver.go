@@ -63,6 +63,7 @@ type Resolver struct {
 	groups        []Group
 	endpoints     []*policy.Endpoint // by number, as if none was excluded
 	policy        *policy.Policy     // the last; nil before that
+	digestScratch []byte
 }
 
 // node is an object and what the resolver knows of it.
@@ -249,6 +250,6 @@ func (r *Resolver) Resolve(now []*Endpoint, previous map[string]RuleIDs) Result 
 	r.takeDown()
 	clear(r.unbuilt)
 	r.sets.update(now)
-	values := r.sets.finish()
+	values := r.sets.finish(r.exclude.applied)
 	return Result{Policy: r.assemble(now, values), Groups: r.groups, Profiles: r.profiles, Rules: rules}
 }

@@ -12,8 +12,9 @@ import (
 // section is a policy.Section and what it holds on to.
 type section struct {
 	*policy.Section
-	part int // of its object
-	sets []*set
+	part   int // of its object
+	sets   []*set
+	digest uint64 // see Resolver.Digest; 0: not known
 }
 
 // compareSections orders by category, sequence number and name.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/sluice-net/sluice/firewall/policy"
 	"github.com/sluice-net/sluice/packet"
 )
@@ -29,9 +31,13 @@ type set struct {
 	macs     []packet.MAC    // ascending; not written to
 
 	users map[*set]struct{} // sets of which it is a part
-	dirty bool              // value is not that of the members
+	dirty bool              // members are not what they come to
 
-	value *policy.Set // of the last policy, nil before that; not written to
+	members *policy.Set // of the last policy, nil before that; not written to
+	value   *policy.Set // members, or with the addresses of those who are excluded; likewise
+
+	means  uint64 // hash of key
+	digest uint64 // of the value; 0 before there is one
 }
 
 // definition is what a set is made of.
@@ -63,16 +69,21 @@ type sets struct {
 	fresh     []*atom   // whose members are not known yet
 	endpoints []*Endpoint
 
+	exclusion exclusion
+	sum       uint64 // of all digests
+
 	scratch [1 << 16 / 64]uint64 // all 0 between uses
+	bytes   []byte
 }
 
 func newSets() *sets {
 	s := &sets{byKey: map[string]*set{}, atoms: map[string]*atom{}, index: atomIndex{}}
 	// Both are there for ever. Any has no value.
-	s.byID = []*set{{id: policy.Any, key: "*", refs: 1}, {id: policy.None, refs: 1, value: &policy.Set{}}}
-	s.values = []*policy.Set{nil, s.byID[policy.None].value}
+	nobody := &policy.Set{}
+	s.byID = []*set{{id: policy.Any, key: "*", refs: 1}, {id: policy.None, refs: 1, members: nobody, value: nobody}}
+	s.values = []*policy.Set{nil, nobody}
 	for _, x := range s.byID {
-		x.users = map[*set]struct{}{}
+		x.users, x.means = map[*set]struct{}{}, xxhash.Sum64String(x.key)
 		s.byKey[x.key] = x
 	}
 	s.lowest = policy.None + 1
@@ -190,7 +201,7 @@ func (s *sets) add(key string) *set {
 	for int(s.lowest) < len(s.byID) && s.byID[s.lowest] != nil {
 		s.lowest++
 	}
-	x := &set{id: s.lowest, key: key, users: map[*set]struct{}{}}
+	x := &set{id: s.lowest, key: key, users: map[*set]struct{}{}, means: xxhash.Sum64String(key)}
 	if int(x.id) == len(s.byID) {
 		s.byID = append(s.byID, nil)
 	}
@@ -255,6 +266,7 @@ func (s *sets) release(x *set) {
 	s.byID[x.id] = nil
 	s.lowest = min(s.lowest, x.id)
 	s.freed = true
+	s.sum -= x.digest
 	atoms, parts := x.atoms, x.parts
 	x.atoms, x.parts = nil, nil
 	s.detach(x, atoms, parts)
@@ -272,67 +284,8 @@ func (s *sets) touch(x *set) {
 	}
 }
 
-// update takes the endpoints that there are now, by number, and finds out which atoms they meet.
-func (s *sets) update(now []*Endpoint) {
-	var changed []*atom
-	for n := range max(len(now), len(s.endpoints)) {
-		was, is := at(s.endpoints, n), at(now, n)
-		if was == is {
-			continue
-		}
-		visit := func(a *atom) {
-			if a.meet(uint16(n), is) {
-				changed = append(changed, a)
-			}
-		}
-		for _, e := range []*Endpoint{was, is} {
-			if e != nil {
-				s.index.each(e, visit)
-			}
-		}
-	}
-	s.endpoints = now
-	for _, a := range changed {
-		a.members, a.changed = toggle(a.members, a.changed), nil
-		for user := range a.users {
-			s.touch(user)
-		}
-	}
-	s.populate()
-}
-
-func at[T any](list []*T, n int) *T {
-	if n < len(list) {
-		return list[n]
-	}
-	return nil
-}
-
-// populate finds the members of the atoms that are new.
-func (s *sets) populate() {
-	if len(s.fresh) == 0 {
-		return
-	}
-	index := atomIndex{}
-	for _, a := range s.fresh {
-		index.add(a)
-		s.index.add(a)
-	}
-	s.fresh = nil
-	for n, e := range s.endpoints {
-		if e == nil {
-			continue
-		}
-		index.each(e, func(a *atom) {
-			if a.meets(e) {
-				a.members = append(a.members, uint16(n))
-			}
-		})
-	}
-}
-
 // finish computes the values of all sets that have changed, and returns those of all.
-func (s *sets) finish() []*policy.Set {
+func (s *sets) finish(excluded *set) []*policy.Set {
 	values, own := s.values, false
 	write := func() {
 		if !own {
@@ -348,11 +301,14 @@ func (s *sets) finish() []*policy.Set {
 			}
 		}
 	}
+	s.compute(excluded)
+	s.exclude(excluded.members.Ports)
 	for _, x := range s.dirty {
 		if x.refs == 0 {
 			continue
 		}
 		s.compute(x)
+		s.evaluate(x)
 		if int(x.id) >= len(values) || values[x.id] != x.value {
 			write()
 			values[x.id] = x.value
@@ -362,7 +318,7 @@ func (s *sets) finish() []*policy.Set {
 	return values
 }
 
-// compute makes the value of a set, after those of its parts. One that has not changed stays the pointer that it was.
+// compute finds the members of a set, after those of its parts. What has not changed stays the pointer that it was.
 func (s *sets) compute(x *set) {
 	if !x.dirty {
 		return
@@ -371,20 +327,24 @@ func (s *sets) compute(x *set) {
 	for _, part := range x.parts {
 		s.compute(part)
 	}
-	v := &policy.Set{}
+	m := &policy.Set{}
 	if x.both {
-		v.Ports = intersection(x.parts[0].value.Ports, x.parts[1].value.Ports)
+		m.Ports = intersection(x.parts[0].members.Ports, x.parts[1].members.Ports)
 	} else {
-		v.Ports = s.union(x)
-		v.Prefixes, v.MACs = x.prefixes, x.macs
+		m.Ports = s.union(x)
+		m.Prefixes, m.MACs = x.prefixes, x.macs
 		for _, part := range x.parts {
-			v.Prefixes = joined(v.Prefixes, part.value.Prefixes, tidy)
-			v.MACs = joined(v.MACs, part.value.MACs, tidyMACs)
+			m.Prefixes = joined(m.Prefixes, part.members.Prefixes, tidy)
+			m.MACs = joined(m.MACs, part.members.MACs, tidyMACs)
 		}
 	}
-	if old := x.value; old == nil || !slices.Equal(old.Ports, v.Ports) || !slices.Equal(old.Prefixes, v.Prefixes) || !slices.Equal(old.MACs, v.MACs) {
-		x.value = v
+	if x.members == nil || !equalSets(x.members, m) {
+		x.members = m
 	}
+}
+
+func equalSets(a, b *policy.Set) bool {
+	return slices.Equal(a.Ports, b.Ports) && slices.Equal(a.Prefixes, b.Prefixes) && slices.Equal(a.MACs, b.MACs)
 }
 
 // union returns the ports of a set's atoms and parts, ascending.
@@ -401,7 +361,7 @@ func (s *sets) union(x *set) []uint16 {
 		add(a.members)
 	}
 	for _, part := range x.parts {
-		add(part.value.Ports)
+		add(part.members.Ports)
 	}
 	switch len(lists) {
 	case 0:

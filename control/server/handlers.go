@@ -79,6 +79,15 @@ func (s *Server) evaluatePolicy(w *response, r *request) error {
 	return nil
 }
 
+func (s *Server) lintPolicy(w *response, _ *request) error {
+	answer, err := s.source.LintPolicy()
+	if err != nil {
+		return err
+	}
+	w.json(http.StatusOK, answer)
+	return nil
+}
+
 func (s *Server) confirmTakeover(w *response, _ *request) error {
 	if err := s.source.ConfirmTakeover(); err != nil {
 		return err

@@ -88,6 +88,10 @@ func operations() []*operation {
 			serve: (*Server).evaluatePolicy,
 		},
 		{
+			method: http.MethodGet, path: "/v1/policy/lint", summary: "Which of the firewall's rules do not do what they seem to",
+			role: api.RoleViewer, answer: api.PolicyLint{}, serve: (*Server).lintPolicy,
+		},
+		{
 			method: http.MethodGet, path: "/v1/status", summary: "How the node does", role: api.RoleViewer,
 			answer: api.Status{}, serve: (*Server).status,
 		},

@@ -50,6 +50,9 @@ type Source interface {
 	// EvaluatePolicy says what the firewall would do with a packet.
 	EvaluatePolicy(*api.PolicyQuery) (*api.PolicyAnswer, error)
 
+	// LintPolicy examines the firewall's rules, which may take a second.
+	LintPolicy() (*api.PolicyLint, error)
+
 	// ConfirmTakeover keeps a device that was taken over on trial. The error wraps
 	// api.ErrNotFound if there is no trial.
 	ConfirmTakeover() error

@@ -39,6 +39,7 @@ type Source struct {
 
 	Policy      api.PolicyAnswer // what EvaluatePolicy returns
 	PolicyError error
+	Lint        api.PolicyLint
 
 	Node     api.Status
 	Revision uint64
@@ -150,6 +151,9 @@ func (s *Source) EvaluatePolicy(q *api.PolicyQuery) (*api.PolicyAnswer, error) {
 	}
 	return &s.Policy, nil
 }
+
+// LintPolicy is Lint.
+func (s *Source) LintPolicy() (*api.PolicyLint, error) { return &s.Lint, nil }
 
 // PolicyQuery returns the last question about the policy.
 func (s *Source) PolicyQuery() api.PolicyQuery {
