@@ -98,6 +98,22 @@ func (n *Node) EvaluatePolicy(q *api.PolicyQuery) (*api.PolicyAnswer, error) {
 	return e.Evaluate(q)
 }
 
+// lintEffort bounds what LintPolicy takes of the machine that workers need: some 0.4 s.
+const lintEffort = 20_000_000
+
+// LintPolicy finds rules that do not do what they seem to, and those that have decided nothing so far.
+func (n *Node) LintPolicy() (*api.PolicyLint, error) {
+	s := n.shown.Load()
+	if s == nil {
+		return nil, errClosed
+	}
+	hits := n.ruleHits()
+	if hits == nil {
+		hits = map[uint32]api.Hits{} // nothing was decided
+	}
+	return policy.Lint(s.model, hits, lintEffort), nil
+}
+
 // policy is that of the model; one without sections if it has none.
 func (s *shown) policy() *rules.Policy { return policy.Of(s.model) }
 

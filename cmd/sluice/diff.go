@@ -76,7 +76,8 @@ func (o *diffOptions) check() error {
 
 // diffStatus gives an error the status that diff has for it.
 func diffStatus(err error) error {
-	if se, ok := errors.AsType[*statusError](err); ok && se.status == exitFailure && !errors.Is(err, errDiffers) && !errors.Is(err, errDenied) {
+	said := errors.Is(err, errDiffers) || errors.Is(err, errDenied) || errors.Is(err, errFindings)
+	if se, ok := errors.AsType[*statusError](err); ok && se.status == exitFailure && !said {
 		return &statusError{exitDiffFailure, se.err}
 	}
 	return err

@@ -36,7 +36,7 @@ policies alike, by the same tables as the switch uses.`,
 			return fmt.Errorf("policy has no command %s: want one of %s", args[0], strings.Join(names, ", "))
 		},
 	}
-	cmd.AddCommand(newPolicyEval(), newPolicyDiff())
+	cmd.AddCommand(newPolicyEval(), newPolicyDiff(), newPolicyLint())
 	return cmd
 }
 

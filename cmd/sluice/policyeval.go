@@ -128,7 +128,7 @@ var pointColumns = []column[pointRow]{
 		if r.rule == nil {
 			return r.why
 		}
-		return number(r.rule.ID) + " " + r.rule.Name
+		return ruleText(r.rule)
 	}},
 	{"CATEGORY", false, ofRule(func(r *api.RuleRef) string { return string(r.Category) })},
 	{"SECTION", false, ofRule(func(r *api.RuleRef) string { return r.Section })},
@@ -166,7 +166,7 @@ type nearRow struct {
 var nearColumns = []column[nearRow]{
 	{"AT", false, func(r *nearRow) string { return r.at }},
 	{"ACTION", false, func(r *nearRow) string { return string(r.near.Action) }},
-	{"RULE", false, func(r *nearRow) string { return number(r.near.ID) + " " + r.near.Name }},
+	{"RULE", false, func(r *nearRow) string { return ruleText(&r.near.RuleRef) }},
 	{"SECTION", false, func(r *nearRow) string { return r.near.Section }},
 	{"BUT", false, func(r *nearRow) string { return r.near.Failed }},
 }

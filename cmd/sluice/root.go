@@ -83,8 +83,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	switch {
 	case errors.Is(err, errDiffers):
 		return exitDiffers // the differences were shown
-	case errors.Is(err, errDenied):
-		return exitDenied // so was the verdict
+	case errors.Is(err, errDenied), errors.Is(err, errFindings):
+		return exitDenied // so was why
 	}
 	if faults, ok := errors.AsType[control.Faults](err); ok {
 		// Lines begin with the place, so that editors find it.

@@ -321,6 +321,10 @@ func Small() *Source {
 			},
 			{Name: "office", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/48")}, MACs: []api.MAC{{2, 0, 0, 0, 0, 1}}},
 		},
+		Lint: api.PolicyLint{Revision: 3, Rules: 3, Findings: []api.LintFinding{{
+			Kind: "never-hit", Severity: api.LintInfo, Rule: smallRules(started)[1].RuleRef, Text: "has decided no packet since its counters began",
+			Witness: "OUT of demo/web-1: TCP 10.0.1.10:49152 > 10.0.2.20:80",
+		}}},
 		Policy: api.PolicyAnswer{
 			Verdict: api.SecurityDrop, Revision: 3, Protocol: "TCP",
 			From: api.PolicyEnd{Address: netip.MustParseAddr("192.0.2.9"), L4Port: 49152}, To: api.PolicyEnd{Port: "demo/web-1", Address: web1, L4Port: 22},
