@@ -23,6 +23,9 @@ type Cluster struct {
 	ClusterPolicies []*v1alpha2.ClusterNetworkPolicy
 	AdminPolicies   []*v1alpha1.AdminNetworkPolicy
 	Baseline        *v1alpha1.BaselineAdminNetworkPolicy // nil: none
+
+	// DenyByDefault is not of Kubernetes: what no tier decides is denied, rather than allowed.
+	DenyByDefault bool
 }
 
 // End is one end of a connection.
@@ -69,7 +72,7 @@ func (c *Cluster) decide(x *Connection, pod *corev1.Pod, ingress bool) bool {
 	if allowed, decided := c.tier(v1alpha2.BaselineTier, x, pod, ingress); decided {
 		return allowed
 	}
-	return true
+	return !c.DenyByDefault
 }
 
 // selects reports whether a selector selects labels. Nil selects nothing, as does one that is none.

@@ -1,6 +1,11 @@
 package conformance
 
 import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,8 +17,11 @@ import (
 // TestChanges has what changes while policies stay: labels of pods and namespaces, names of ports; and
 // policies that are written anew or deleted.
 func TestChanges(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, true)
 	all := b.all()
+	if testing.Short() {
+		all = b.some(all, 1)
+	}
 	var policies []*control.Object
 	step := func(why string, allowed, denied string) {
 		for _, p := range b.matching(t, allowed) {
@@ -78,10 +86,37 @@ func (b *bench) refix() {
 	b.fixed = objects
 }
 
+// TestPortsInNamespaces: a Port of ours that is in a namespace is to policies what a Pod is.
+func TestPortsInNamespaces(t *testing.T) {
+	b := newBench(t, true)
+	var text strings.Builder
+	for _, p := range b.cluster.Pods {
+		if p.Namespace != "z" {
+			continue
+		}
+		p.Spec.Containers = nil // a Port has no names for ports
+		labels, err := json.Marshal(p.Labels)
+		require.NoError(t, err)
+		fmt.Fprintf(&text, "---\n{apiVersion: sluice.dev/v1, kind: Port, metadata: {name: %s, namespace: z, labels: %s}, spec: {addresses: [{ip: %s}, {ip: '%s'}]}}\n",
+			p.Name, labels, netpoltest.AddressOf(p, false), netpoltest.AddressOf(p, true))
+	}
+	b.fixed = slices.DeleteFunc(b.fixed, func(o *control.Object) bool { return o.Kind == "Pod" && o.Namespace == "z" })
+	b.fixed = append(b.fixed, decode(t, []byte(text.String()))...)
+	for i, policies := range []string{
+		"np z/in {podSelector: {matchLabels: {pod: a}}, ingress: [{from: [{podSelector: {matchLabels: {tier: back}}}], ports: [{port: 80}]}]}",
+		"np x/out {podSelector: {}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {matchLabels: {ns: z}}}]}]}\nnp z/in {podSelector: {}, ingress: [{ports: [{port: web}]}, {from: [{podSelector: {}}]}]}",
+		"cnp a {tier: Admin, priority: 1, subject: {namespaces: {matchLabels: {ns: z}}}, egress: [{action: Deny, to: [{namespaces: {matchLabels: {ns: z}}}]}]}",
+	} {
+		objects := decode(t, documents(t, policies))
+		b.take(objects)
+		b.compare(t, strconv.Itoa(i), objects, b.some(b.all(), uint64(i)))
+	}
+}
+
 // TestPodReachesItself: a pod can't block access to itself. The switch never sees such packets: the
 // evaluator has to know, for peers that are all pods.
 func TestPodReachesItself(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, true)
 	b.take(decode(t, documents(t, `np x/deny {podSelector: {}, policyTypes: [Ingress, Egress]}`)))
 	for _, e := range b.cluster.Ends(false)[:9] {
 		require.True(t, b.cluster.Allowed(&netpoltest.Connection{From: e, To: e, Protocol: "TCP", Port: 80}), e)

@@ -57,22 +57,18 @@ const (
 	uplinkMAC  = "0a:58:c0:00:02:01"
 )
 
-func newBench(t testing.TB) *bench {
+// newBench makes a node; debug has it check who owns each buffer, which takes time.
+func newBench(t testing.TB, debug bool) *bench {
 	b := &bench{
 		t: t, compiler: control.NewCompiler(), cluster: netpoltest.NewCluster(),
 		devices: map[string]*mem.Port{}, numbers: map[string]uint16{}, now: int64(time.Hour),
 	}
-	text := network
-	for _, n := range b.cluster.Namespaces {
-		s := netpoltest.Subnets(n.Name)
-		text += fmt.Sprintf("- {apiVersion: sluice.dev/v1, kind: Segment, metadata: {name: %s}, spec: {subnets: [{cidr: %s}, {cidr: '%s'}]}}\n", n.Name, s[0], s[1])
-	}
 	manifest, err := b.cluster.Manifest()
 	require.NoError(t, err)
-	b.fixed = append(decode(t, []byte(text)), decode(t, manifest)...)
+	b.fixed = append(decode(t, networkOf(b.cluster)), decode(t, manifest)...)
 	b.model = b.compile(nil)
 	b.node, err = node.New(node.Options{
-		Workers: 1, Seed: 1, Buffers: 4096, Supers: 4, Virtual: true, Debug: true,
+		Workers: 1, Seed: 1, Buffers: 4096, Supers: 4, Virtual: true, Debug: debug,
 		Open: func(_ *packet.Arena, p *control.Port) (dataplane.Port, error) {
 			b.devices[p.Name] = mem.New(mem.Config{})
 			b.numbers[p.Name] = p.Number
@@ -87,6 +83,16 @@ func newBench(t testing.TB) *bench {
 	}
 	b.introduce()
 	return b
+}
+
+// networkOf are the objects of the network that a cluster is in.
+func networkOf(c *netpoltest.Cluster) []byte {
+	text := network
+	for _, n := range c.Namespaces {
+		s := netpoltest.Subnets(n.Name)
+		text += fmt.Sprintf("- {apiVersion: sluice.dev/v1, kind: Segment, metadata: {name: %s}, spec: {subnets: [{cidr: %s}, {cidr: '%s'}]}}\n", n.Name, s[0], s[1])
+	}
+	return []byte(text)
 }
 
 func decode(t testing.TB, data []byte) []*control.Object {
@@ -111,12 +117,28 @@ func (b *bench) apply(policies []*control.Object) {
 	require.NoError(b.t, b.node.Apply(b.model))
 	const longerThanSessions = 10 * time.Minute // none here gets beyond its opening
 	b.now += int64(longerThanSessions)
-	b.turn()
+	b.greet()
 	flows := b.node.Engine().Worker(0).Flows()
 	flows.SweepAll(b.now)
 	for range 2 {
 		flows.Quiesce(b.now)
 	}
+}
+
+// greet has those outside ask for the router, so that it knows them: it would forget whom
+// policies keep everybody from, and few packets may wait while it asks.
+func (b *bench) greet() {
+	for _, a := range []struct{ v4, v6 string }{{"192.0.2.100", "2001:db8::64"}, {"192.0.2.254", "2001:db8::fe"}} {
+		b.devices["uplink"].Inject(
+			parse(b.t, "arp "+a.v4+" who-has 192.0.2.1 eth "+macOf(a.v4)+" > "+uplinkMAC),
+			parse(b.t, "icmp6 "+a.v6+" > 2001:db8::1 ns target 2001:db8::1 lladdr "+macOf(a.v6)+" eth "+macOf(a.v6)+" > "+uplinkMAC),
+		)
+	}
+	b.turn()
+	for _, f := range b.devices["uplink"].Sent() {
+		b.answer(f.Data)
+	}
+	b.turn()
 }
 
 // turn lets the worker run until all frames have been taken, and answers the router's questions about
@@ -136,6 +158,16 @@ var neighborQuestion = regexp.MustCompile(`^(?:arp (\S+) who-has (\S+)|icmp6 (\S
 
 // answer answers if a frame is a question.
 func (b *bench) answer(frame []byte) (asked bool) {
+	const neighborSolicitation = 135 // RFC 4861 section 4.3
+	switch binary.BigEndian.Uint16(frame[12:]) {
+	case packet.EtherTypeARP:
+	case packet.EtherTypeIPv6:
+		if frame[14+6] != packet.ProtoICMPv6 || frame[14+40] != neighborSolicitation {
+			return false
+		}
+	default:
+		return false
+	}
 	m := neighborQuestion.FindStringSubmatch(frametext.Format(frame))
 	if m == nil {
 		return false

@@ -20,23 +20,30 @@ func TestRandomPolicies(t *testing.T) {
 	switch {
 	case n > 0:
 	case testing.Short():
-		n = 150
+		n = 100
 	default:
 		n = 2000
 	}
-	b := newBench(t)
+	b := newBench(t, false)
+	all := b.all()
+	dropping := decode(t, []byte(dropByDefault))
 	for seed := range n {
 		r := rand.New(rand.NewPCG(uint64(seed), 1))
 		b.cluster.Randomize(r)
-		list := make([]*probe, 0, len(b.probes))
-		for i := range b.probes {
-			if seed%10 == 0 || r.IntN(8) == 0 {
-				list = append(list, &b.probes[i])
-			}
+		policies := b.policies()
+		if b.cluster.DenyByDefault = r.IntN(4) == 0; b.cluster.DenyByDefault {
+			policies = append(policies, dropping...)
 		}
-		b.compare(t, fmt.Sprintf("seed %d", seed), b.policies(), list)
+		list := all
+		if seed%10 != 0 || testing.Short() {
+			list = b.some(all, uint64(seed))
+		}
+		b.compare(t, fmt.Sprintf("seed %d", seed), policies, list)
 	}
 }
+
+// dropByDefault has the firewall's default rule drop.
+const dropByDefault = `{apiVersion: sluice.dev/v1, kind: NodeConfig, metadata: {name: node}, spec: {defaultRule: {action: DROP}}}`
 
 // policies are those of the cluster as objects.
 func (b *bench) policies() (objects []*control.Object) {
