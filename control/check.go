@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
+
+	"github.com/sluice-net/sluice/api"
 )
 
 // checker looks at what fields of one of Kubernetes' objects demand of each other. What a
@@ -30,6 +32,10 @@ type checker struct {
 func checkObject(o *Object) Faults {
 	c := &checker{object: o}
 	switch v := o.Value.(type) {
+	case *api.Group:
+		c.group(v)
+	case *api.Port:
+		c.namedPorts(v)
 	case *corev1.Service:
 		c.service(v)
 	case *corev1.Endpoints: //lint:ignore SA1019 deprecated, and still what clusters print

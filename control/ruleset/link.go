@@ -50,7 +50,7 @@ func (r *Resolver) link(n *node) {
 			}
 		}
 		if !found {
-			n.fault(ref.path, "there is no "+ref.kind+" "+clip(ref.name), near.Hint(ref.name, r.names(ref.kind, n.key.Namespace)))
+			n.fault(ref.path, "there is no "+ref.kind+" "+clip(ref.name), near.Hint(ref.name, r.names(ref, n.key.Namespace)))
 		}
 	}
 	if len(n.says.references) > 0 && (n.key.Kind == kindGroup || n.key.Kind == kindService) {
@@ -97,14 +97,15 @@ func (r *Resolver) unlink(n *node) {
 	n.links = n.links[:0]
 }
 
-// names are how objects of a kind may be named from a namespace.
-func (r *Resolver) names(kind, namespace string) (names []string) {
+// names are how objects of the kind that a reference wants may be named from a namespace, as it does: with theirs or
+// without.
+func (r *Resolver) names(ref reference, namespace string) (names []string) {
 	for key := range r.nodes {
-		if key.Kind != kind {
+		if key.Kind != ref.kind {
 			continue
 		}
 		name := key.Name
-		if key.Namespace != "" && key.Namespace != namespace {
+		if key.Namespace != "" && (key.Namespace != namespace || strings.Contains(ref.name, "/")) {
 			name = key.Namespace + "/" + name
 		}
 		names = append(names, name)

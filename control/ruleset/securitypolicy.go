@@ -19,11 +19,11 @@ func readSecurityPolicy(p *api.SecurityPolicy) (s says) {
 	}}
 	switch {
 	case d.TCPStrict && d.Stateless:
-		s.fault("spec.tcpStrict", "is about sessions, and the policy is stateless", "leave it out, or stateful: false")
+		s.fault("spec.tcpStrict", "is about sessions, and the policy is stateless", "leave it out, or write stateful: true")
 	case d.TCPStrict && d.Category == policy.Ethernet:
 		s.fault("spec.tcpStrict", "is about sessions, which the category Ethernet has none of", "leave it out")
 	case spec.Established != "" && spec.Established != api.EstablishedRecheck && d.Stateless:
-		s.fault("spec.established", "is about sessions, and the policy is stateless", "leave it out, or stateful: false")
+		s.fault("spec.established", "is about sessions, and the policy is stateless", "leave it out, or write stateful: true")
 	}
 	d.appliedTo = s.groups("spec.scope", spec.Scope, true)
 	names := map[string]string{}
@@ -66,7 +66,7 @@ func (s *says) rule(path string, section *policy.Section, in *api.SecurityRule) 
 	case r.Action == policy.JumpToApplication && ethernet:
 		s.fault(path+".action", "frames do not come to category Application", "ALLOW goes on with the rules of the other categories")
 	case r.Action == policy.Reject && ethernet:
-		s.fault(path+".action", "a frame has nobody who could be told", "DROP")
+		s.fault(path+".action", "a frame has nobody who could be told", "write DROP")
 	}
 	switch {
 	case r.PerRule+r.PerSource == 0:
