@@ -61,6 +61,12 @@ func (c *client) ports(ctx context.Context) ([]api.PortView, error) {
 	return list.Items, err
 }
 
+func (c *client) rules(ctx context.Context) ([]api.RuleView, error) {
+	var list api.List[api.RuleView]
+	err := c.into(ctx, "/v1/rules", &list)
+	return list.Items, err
+}
+
 func (c *client) drops(ctx context.Context) ([]api.DropView, error) {
 	var list api.List[api.DropView]
 	err := c.into(ctx, "/v1/drops", &list)

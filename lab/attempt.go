@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -48,7 +47,7 @@ func (a *attempt) do(ctx context.Context) []string {
 	var before counts
 	if a.step.Expect.counts() {
 		var err error
-		if before, err = a.lab.counts(ctx); a.failed(err) {
+		if before, err = a.lab.counts(ctx, &a.step.Expect); a.failed(err) {
 			return a.faults
 		}
 	}
@@ -87,8 +86,12 @@ func (a *attempt) do(ctx context.Context) []string {
 func (a *attempt) act(ctx context.Context) []output {
 	s, l := a.step, a.lab
 	switch {
+	case s.Background != "":
+		a.background(a.jobs(s.Run)[0])
 	case !s.Run.IsZero():
-		return a.run(ctx)
+		return a.run(ctx, a.jobs(s.Run))
+	case s.Connect != nil:
+		return a.run(ctx, a.jobs(s.Connect.commands()...))
 	case s.Wait != "" || s.Stop != "":
 		p := l.background[s.Wait+s.Stop]
 		if p == nil {
@@ -130,37 +133,50 @@ func (a *attempt) act(ctx context.Context) []output {
 // maxAtOnce is how many programs of one step run at the same time.
 const maxAtOnce = 16
 
-// run runs the command in each namespace that is meant.
-func (a *attempt) run(ctx context.Context) []output {
-	var places []string
+// job is a command and where it is run.
+type job struct {
+	self    string
+	command Command
+}
+
+// jobs are the commands of a step, for each namespace that is meant.
+func (a *attempt) jobs(commands ...Command) (list []job) {
 	for _, pattern := range a.step.In {
-		places = append(places, a.lab.plan.places(pattern)...)
+		for _, self := range a.lab.plan.places(pattern) {
+			for _, c := range commands {
+				list = append(list, job{self, c.mapText(func(text string) string { return a.lab.plan.expand(text, self) })})
+			}
+		}
 	}
-	outputs := make([]output, len(places))
-	errs := make([]error, len(places))
+	return list
+}
+
+// background starts the command and goes on.
+func (a *attempt) background(j job) {
+	p, err := a.lab.start(a.lab.plan.find(j.self), j.self, a.step.Background, j.command.Argv())
+	if !a.failed(err) {
+		a.lab.background[a.step.Background] = p
+	}
+}
+
+// run runs the commands, and returns what they have said.
+func (a *attempt) run(ctx context.Context, jobs []job) []output {
+	outputs := make([]output, len(jobs))
+	errs := make([]error, len(jobs))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, maxAtOnce)
-	for i, self := range places {
-		ns := a.lab.plan.find(self)
-		command := a.step.Run.mapText(func(text string) string { return a.lab.plan.expand(text, self) })
-		if a.step.Background != "" {
-			p, err := a.lab.start(ns, self, a.step.Background, command.Argv())
-			if !a.failed(err) {
-				a.lab.background[a.step.Background] = p
-			}
-			return nil
-		}
+	for i, j := range jobs {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			p, err := a.lab.start(ns, self, self+": "+shorten(command.String(), 60), command.Argv())
+			p, err := a.lab.start(a.lab.plan.find(j.self), j.self, j.self+": "+shorten(j.command.String(), 60), j.command.Argv())
 			if err != nil {
 				errs[i] = err
 				return
 			}
 			errs[i] = p.wait(ctx)
 			p.signal(9) // what it has left behind
-			outputs[i] = output{self, command.String(), p.status(), p.stdout(), p.stderr()}
+			outputs[i] = output{j.self, j.command.String(), p.status(), p.stdout(), p.stderr()}
 		})
 	}
 	wg.Wait()
@@ -225,6 +241,9 @@ func (a *attempt) judge(o *output) {
 	}
 	if e.JSON != nil {
 		a.judgeJSON(o, expand)
+	}
+	if a.step.Connect != nil && o.status == 0 {
+		a.judgeOutcome(o)
 	}
 	a.details = append(a.details, o.describe())
 	if len(a.faults) > before && len(a.details) > 8 {
@@ -318,109 +337,4 @@ func (a *attempt) parallel(ctx context.Context) {
 		}
 		a.details = append(a.details, attempts[i].details...)
 	}
-}
-
-// counts are the node's counters: of ports as JSON has them, and drops by reason.
-type counts struct {
-	ports map[string]any
-	drops map[string]float64
-}
-
-func (e *Expect) counts() bool { return e.Ports != nil || e.Drops != nil }
-
-func (l *Lab) counts(ctx context.Context) (c counts, err error) {
-	ports, err := l.client.ports(ctx)
-	if err != nil {
-		return c, err
-	}
-	c.ports, c.drops = map[string]any{}, map[string]float64{}
-	for i := range ports {
-		data, err := json.Marshal(ports[i])
-		var view any
-		if err == nil {
-			err = json.Unmarshal(data, &view)
-		}
-		if err != nil {
-			return c, err
-		}
-		c.ports[ports[i].Name] = view
-		for reason, n := range ports[i].Drops {
-			c.drops[reason] += float64(n)
-		}
-	}
-	return c, nil
-}
-
-// countersMoved compares the counters with those before. What was done last may
-// not be counted at once, so that they are asked for again for a while.
-func (a *attempt) countersMoved(ctx context.Context, before counts) {
-	var faults []string
-	for range 20 {
-		after, err := a.lab.counts(ctx)
-		if a.failed(err) {
-			return
-		}
-		if faults = a.step.Expect.compare(before, after); len(faults) == 0 {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	a.faults = append(a.faults, faults...)
-}
-
-func (e *Expect) compare(before, after counts) (faults []string) {
-	for _, port := range sortedNames(e.Ports) {
-		for _, path := range sortedNames(e.Ports[port]) {
-			want := e.Ports[port][path]
-			got, ok := difference(before.ports[port], after.ports[port], path)
-			if !ok || !want.Holds(got) {
-				faults = append(faults, fmt.Sprintf("port %s: %s: want %s, got %s", port, path, &want, got))
-			}
-		}
-	}
-	for _, reason := range sortedNames(e.Drops) {
-		want := e.Drops[reason]
-		got := after.drops[reason] - before.drops[reason]
-		if reason == "any" {
-			for r, n := range after.drops {
-				got += n - before.drops[r]
-			}
-		}
-		if !want.Holds(strconv.FormatFloat(got, 'f', -1, 64)) {
-			var moved []string
-			for _, r := range sortedNames(after.drops) {
-				if n := after.drops[r] - before.drops[r]; n != 0 {
-					moved = append(moved, fmt.Sprintf("%s %.0f", r, n))
-				}
-			}
-			faults = append(faults, fmt.Sprintf("drops: %s: want %s, got %.0f; all of the step: %s", reason, &want, got, strings.Join(moved, ", ")))
-		}
-	}
-	return faults
-}
-
-// difference is how much a number in a port's view has grown; of what is no
-// number, such as a state, it is the value now. A drop that has not been
-// counted yet is 0.
-func difference(before, after any, path string) (string, bool) {
-	now, err := jsonAt(after, path)
-	if err != nil && strings.HasPrefix(path, "drops") {
-		now, err = "0", nil
-	}
-	if err != nil {
-		return err.Error(), false
-	}
-	n, err := strconv.ParseFloat(now, 64)
-	if err != nil {
-		return now, true
-	}
-	was, err := jsonAt(before, path)
-	if err != nil {
-		was = "0"
-	}
-	w, err := strconv.ParseFloat(was, 64)
-	if err != nil {
-		w = 0
-	}
-	return strconv.FormatFloat(n-w, 'f', -1, 64), true
 }

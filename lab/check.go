@@ -205,7 +205,7 @@ func matching(pattern string, names map[string]bool) (found []string) {
 func (c *checker) step(s *Step, parallel bool) {
 	fault := func(field, message, hint string) { c.d.faultAt(s.At, field, message, hint) }
 	actions := map[string]bool{
-		"run": !s.Run.IsZero(), "wait": s.Wait != "", "stop": s.Stop != "", "get": s.Get != "", "config": s.Config != nil,
+		"run": !s.Run.IsZero(), "connect": s.Connect != nil, "wait": s.Wait != "", "stop": s.Stop != "", "get": s.Get != "", "config": s.Config != nil,
 		"node": s.Node != "", "device": s.Device != nil, "pause": s.Pause != 0, "parallel": s.Parallel != nil,
 	}
 	var given []string
@@ -223,16 +223,18 @@ func (c *checker) step(s *Step, parallel bool) {
 		return
 	}
 	for field, only := range map[string][]string{
-		"in": {"run"}, "background": {"run"}, "expect.status": {"run", "wait", "stop"}, "expect.stdout": {"run", "wait", "stop"},
+		"in": {"run", "connect"}, "background": {"run"}, "expect.outcome": {"connect"},
+		"expect.status": {"run", "wait", "stop"}, "expect.stdout": {"run", "wait", "stop"},
 		"expect.stderr": {"run", "wait", "stop"}, "expect.json": {"run", "wait", "stop", "get"}, "expect.refused": {"config"},
 	} {
 		if s.has(field) && !strings.Contains(" "+strings.Join(only, " ")+" ", " "+given[0]+" ") {
 			fault(field, "goes with "+strings.Join(only, ", ")+", not with "+given[0], "")
 		}
 	}
-	if !s.Run.IsZero() {
+	if !s.Run.IsZero() || s.Connect != nil {
 		c.run(s, fault)
 	}
+	c.checkOutcome(s)
 	for field, name := range map[string]string{"wait": s.Wait, "stop": s.Stop} {
 		if name != "" && !c.running[name] {
 			fault(field, fmt.Sprintf("nothing of the name %q was started in the background before", name), "")
@@ -256,14 +258,18 @@ func (c *checker) step(s *Step, parallel bool) {
 	}
 	for i := range s.Parallel {
 		c.step(&s.Parallel[i], true)
-		if p := &s.Parallel[i]; parallel || p.Parallel != nil || p.Node != "" || p.Config != nil || p.Background != "" || p.Expect.Ports != nil || p.Expect.Drops != nil {
+		if p := &s.Parallel[i]; parallel || p.Parallel != nil || p.Node != "" || p.Config != nil || p.Background != "" || p.Expect.counts() {
 			c.d.faultAt(p.At, "parallel", "the steps in it can't be parallel themselves, in the background, or about the node", "counters can be expected of the step as a whole")
 		}
 	}
 }
 
 func (c *checker) run(s *Step, fault func(field, message, hint string)) {
-	c.command(&s.Run)
+	if s.Connect != nil {
+		s.Connect.check(c)
+	} else {
+		c.command(&s.Run)
+	}
 	if len(s.In) == 0 {
 		fault("in", "is missing: where is the command run?", "a pod's or host's name, or node")
 	}
@@ -299,6 +305,8 @@ func (s *Step) has(field string) bool {
 		return s.Expect.Stderr != nil
 	case "expect.json":
 		return s.Expect.JSON != nil
+	case "expect.outcome":
+		return s.Expect.Outcome != nil
 	default:
 		return s.Expect.Refused != nil
 	}

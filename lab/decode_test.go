@@ -73,7 +73,7 @@ func TestFaultsHaveTheirPlaces(t *testing.T) {
 		{
 			"A step that does two things could say of neither what came of it.",
 			"  - in: demo/a", "  - pause: 1s\n    in: demo/a",
-			[]string{"s.yaml:8:5: the step says several things to do: pause, run (one of config, device, get"},
+			[]string{"s.yaml:8:5: the step says several things to do: pause, run (one of config, connect, device, get"},
 		},
 		{
 			"A step that does nothing is half written.",
@@ -89,6 +89,39 @@ func TestFaultsHaveTheirPlaces(t *testing.T) {
 			"Expectations go with what they are about.",
 			"    run: ping -c 1 ${ip:demo/b}", "    run: ping 10.0.0.1\n  - get: /v1/ports\n    expect: {stdout: x}",
 			[]string{"s.yaml:10:5: expect.stdout: goes with run, wait, stop, not with get"},
+		},
+		{
+			"What an attempt goes to has to be an address and a port of a protocol that is known.",
+			"    run: ping -c 1 ${ip:demo/b}", "    connect: ['tcp ${ip:demo/b}:80', 'sctp 10.0.0.1:5', tcp 10.0.0.1]",
+			[]string{
+				`s.yaml:9:14: connect: "sctp 10.0.0.1:5" is not a target (such as tcp ${ip:demo/web}:80`,
+				`s.yaml:9:14: connect: "tcp 10.0.0.1" is not a target`,
+			},
+		},
+		{
+			"Names in it are those of commands.",
+			"    run: ping -c 1 ${ip:demo/b}", "    connect: tcp ${ip:demo/c}:80",
+			[]string{"s.yaml:9:14: ${ip:demo/c}: there is no such pod or host"},
+		},
+		{
+			"An outcome that no attempt has could never come.",
+			"    run: ping -c 1 ${ip:demo/b}", "    connect: {to: 'tcp 10.0.0.1:80', patience: 1s}\n    expect: {outcome: [dropped, silent, '~ ^re']}",
+			[]string{`s.yaml:8:5: expect.outcome: "dropped" is not an outcome (answered, refused, prohibited`},
+		},
+		{
+			"What came of a command is its status and what it says.",
+			"    run: ping -c 1 ${ip:demo/b}", "    run: ping 10.0.0.1\n    expect: {outcome: silent}",
+			[]string{"s.yaml:8:5: expect.outcome: goes with connect, not with run"},
+		},
+		{
+			"An attempt is made by somebody.",
+			"  - in: demo/a\n    run: ping -c 1 ${ip:demo/b}", "  - connect: tcp 10.0.0.1:80",
+			[]string{"s.yaml:8:5: in: is missing: where is the command run?"},
+		},
+		{
+			"Counters are the step's as a whole.",
+			"    run: ping -c 1 ${ip:demo/b}", "    run: ping 10.0.0.1\n  - parallel: [{in: demo/a, run: 'true', expect: {rules: {web: {packets: 1}}}}]",
+			[]string{"s.yaml:10:16: parallel: the steps in it can't be"},
 		},
 		{
 			"A regular expression is read when the file is.",

@@ -117,6 +117,17 @@ func (v *Device) decode(d *decoder, n *yaml.Node, path string) {
 	d.into(n, (*plain)(v), path)
 }
 
+func (v *Connect) decode(d *decoder, n *yaml.Node, path string) {
+	v.At = placeOf(n)
+	// Without patience the attempts need no field of their own.
+	if n.Kind != yaml.MappingNode {
+		v.To.decode(d, n, path)
+		return
+	}
+	type plain Connect // without this method
+	d.into(n, (*plain)(v), path)
+}
+
 // Text is a block of YAML documents, and where it begins in the file.
 type Text struct {
 	At     place // of the first line of the text

@@ -2,36 +2,12 @@ package lab
 
 import (
 	"net"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
-
-func TestWebServerTellsWhoItIs(t *testing.T) {
-	h := webHandler("demo/web-1")
-	for _, row := range []struct {
-		why, path string
-		status    int
-		want      string
-	}{
-		{"Every path but those below is answered with the name.", "/some/page", 200, "demo/web-1\n"},
-		{"The client is told its own address.", "/client", 200, "192.0.2.1\n"},
-		{"A size can be asked for.", "/bytes/30", 200, "abcdefghijklmnopqrstuvwxyzabcd"},
-		{"Nothing is a size.", "/bytes/0", 200, ""},
-		{"A size that is none is refused.", "/bytes/many", 400, "want a number up to 1073741824\n"},
-		{"So is one that is too large.", "/bytes/1073741825", 400, "want a number up to 1073741824\n"},
-	} {
-		t.Run(row.why, func(t *testing.T) {
-			w := httptest.NewRecorder()
-			h.ServeHTTP(w, httptest.NewRequest("GET", row.path, nil)) // from 192.0.2.1, says httptest
-			require.Equal(t, row.status, w.Code)
-			require.Equal(t, row.want, w.Body.String())
-		})
-	}
-}
 
 func TestListens(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")

@@ -191,6 +191,8 @@ func (s *Step) title() string {
 		return s.Name
 	case !s.Run.IsZero():
 		return where + shorten(s.Run.String(), 80)
+	case s.Connect != nil:
+		return where + "connect " + strings.Join(s.Connect.To, ", ")
 	case s.Wait != "":
 		return "wait for " + s.Wait
 	case s.Stop != "":

@@ -156,17 +156,18 @@ type Ready struct {
 }
 
 // Step is one thing that is done, and what must come of it. One of the fields
-// Run, Wait, Stop, Get, Config, Node, Device, Pause and Parallel says what.
+// Run, Connect, Wait, Stop, Get, Config, Node, Device, Pause and Parallel says what.
 type Step struct {
 	At   place  `yaml:"-"`
 	Name string `yaml:"step"` // a sentence; default: what is done
 
-	In         Names    `yaml:"in"` // of pods and hosts; with Run
+	In         Names    `yaml:"in"` // of pods and hosts; with Run and Connect
 	Run        Command  `yaml:"run"`
 	Background string   `yaml:"background"` // with Run: go on, and call it by this name
-	Wait       string   `yaml:"wait"`       // until that program ends
-	Stop       string   `yaml:"stop"`       // tell that program to end, and wait
-	Get        string   `yaml:"get"`        // a path of the node's API: /v1/ports
+	Connect    *Connect `yaml:"connect"`
+	Wait       string   `yaml:"wait"` // until that program ends
+	Stop       string   `yaml:"stop"` // tell that program to end, and wait
+	Get        string   `yaml:"get"`  // a path of the node's API: /v1/ports
 	Config     *Edit    `yaml:"config"`
 	Node       string   `yaml:"node" oneof:"start stop kill restart"`
 	Device     *Device  `yaml:"device"`
@@ -189,6 +190,14 @@ type Edit struct {
 	Apply   Text     `yaml:"apply"`  // objects that replace those of the same name, or are added
 	Remove  []string `yaml:"remove"` // "KIND NAME" or "KIND NAMESPACE/NAME"
 	objects []*control.Object
+}
+
+// Connect is attempts to reach somebody, all at the same time: "tcp ADDRESS:PORT" or "udp ADDRESS:PORT", to
+// a server that echoes what it gets.
+type Connect struct {
+	At       place    `yaml:"-"`
+	To       Names    `yaml:"to" required:"true"`
+	Patience Duration `yaml:"patience"` // after which nobody has answered; default 1 s
 }
 
 // Device does something to the interface of a pod or host that a port of the
@@ -219,9 +228,14 @@ type Expect struct {
 	Stderr *TextCondition       `yaml:"stderr"`
 	JSON   map[string]Condition `yaml:"json"` // values in the output or answer, by path: end.sum.bytes, items[0].name
 
+	// Outcome is what must come of each attempt to connect. Default: answered.
+	Outcome *Condition `yaml:"outcome"`
+
 	// Counters of the node, as they changed during the step: by port, then by
-	// path in the port's view (rx.packets); Drops by reason, of all ports.
+	// path in the port's view (rx.packets); of firewall rules by SECTION/RULE, or SECTION for all in
+	// it; Drops by reason, of all ports.
 	Ports map[string]map[string]Condition `yaml:"ports"`
+	Rules map[string]map[string]Condition `yaml:"rules"`
 	Drops map[string]Condition            `yaml:"drops"`
 
 	// Refused: the node must refuse the configuration, in these words.

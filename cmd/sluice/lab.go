@@ -1,13 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -31,7 +29,8 @@ Labs touch nothing of the machine's own network, and several run side by side.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	cmd.AddCommand(newLabRun(), newLabUp(), newLabDown(), newLabList(), newLabServe())
+	cmd.AddCommand(newLabRun(), newLabUp(), newLabDown(), newLabList())
+	cmd.AddCommand(newLabPrograms()...)
 	return cmd
 }
 
@@ -227,21 +226,4 @@ func printLabs(w io.Writer, shipped []*lab.Scenario, running []lab.State) error 
 		fmt.Fprintf(t, "%s\t%s (%s, for %s)\n", s.ID, s.Scenario, state, time.Since(s.Started).Round(time.Second))
 	}
 	return t.Flush()
-}
-
-// newLabServe is the web server that scenarios have in their pods: it tells who it is.
-func newLabServe() *cobra.Command {
-	var listen, name string
-	cmd := &cobra.Command{
-		Use:    "serve",
-		Short:  "Run a web server that tells its name",
-		Hidden: true,
-		Args:   cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withStatus(exitFailure, lab.Serve(cmd.Context(), listen, name))
-		},
-	}
-	cmd.Flags().StringVar(&listen, "listen", ":80", "address and port")
-	cmd.Flags().StringVar(&name, "name", cmp.Or(os.Getenv("SLUICE_POD"), "nobody"), "what it tells")
-	return cmd
 }
