@@ -62,6 +62,9 @@ func (w *Worker) EndMatching(from, limit uint32, match func(*Record) bool, why E
 	return to
 }
 
+// State returns the state that a session is in.
+func (t *Table) State(id ID) State { return t.session(id.Session()).state() }
+
 // Stats is the table in numbers.
 type Stats struct {
 	Live      int                   // sessions

@@ -36,13 +36,23 @@ func (w *Worker) TrackError(id ID, in *packet.Info, frame []byte, now int64) pac
 	if !ok {
 		return packet.SessionUnrelated
 	}
-	quoted := frame[offset : int(in.L3)+int(in.IPLen)]
+	outer, quoted := frame[in.L3:], frame[offset:int(in.L3)+int(in.IPLen)]
 	l4 := 0
+	// An error is for who has sent what it quotes. One for somebody else would get past
+	// rules as part of a session that is none of its receiver's (CVE-2019-5598, pf).
 	if in.Has(packet.IsIPv4) {
+		to, _ := packet.AsIPv4(outer)
 		ip, _ := packet.AsIPv4(quoted) // QuotedPacket has checked
+		if to.Dst() != ip.Src() {
+			return packet.SessionUnrelated
+		}
 		l4 = ip.HeaderLen()
 	} else {
+		to, _ := packet.AsIPv6(outer)
 		ip, _ := packet.AsIPv6(quoted)
+		if to.Dst() != ip.Src() {
+			return packet.SessionUnrelated
+		}
 		it := ip.Extensions()
 		for _, more := it.Next(); more; _, more = it.Next() {
 		}
