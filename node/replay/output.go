@@ -174,17 +174,6 @@ func (o *output) collect(e *dataplane.Engine) {
 	}
 }
 
-// remaining takes the sessions that the replay's end leaves.
-func (o *output) remaining(e *dataplane.Engine) {
-	end := o.run.clock.now
-	e.Table().Sessions(func(s *flowtable.Record) bool {
-		r := *s
-		r.End, r.Reason = end, flowtable.EndShutdown
-		o.records = append(o.records, r)
-		return true
-	})
-}
-
 // sortRecords puts records into an order that does not depend on the numbers
 // of sessions or workers.
 func (o *output) sortRecords() {

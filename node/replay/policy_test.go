@@ -53,6 +53,7 @@ var conversation = []struct{ port, frame string }{
 	{"shop/web", "tcp 10.0.0.1:1001 > 10.0.0.3:5432 S seq 100"},
 	{"shop/db", "udp 10.0.0.3:1000 > 10.0.0.1:53 len 10"}, // the database has no business of its own
 	{"shop/web", "tcp 10.0.0.1:1000 > 10.0.0.2:4567 R seq 101"},
+	{"shop/web", "arp 10.0.0.1 who-has 10.0.0.2"},
 }
 
 // captures writes the conversation, a frame each millisecond, into a capture for each port.
@@ -70,7 +71,11 @@ func captures(t *testing.T, dir string) (inputs []replay.Input) {
 		}
 		frame, err := frametext.Parse(line.frame)
 		require.NoError(t, err)
-		require.NoError(t, w.Write(int64(i+1)*1e6, frame, len(frame)))
+		at := int64(i+1) * 1e6
+		if i == len(conversation)-1 {
+			at += 60e9 // when the session before is over
+		}
+		require.NoError(t, w.Write(at, frame, len(frame)))
 	}
 	for _, w := range writers {
 		require.NoError(t, w.Close())

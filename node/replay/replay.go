@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/firewall"
+	"github.com/sluice-net/sluice/flowtable"
 	"github.com/sluice-net/sluice/node"
 	"github.com/sluice-net/sluice/packet"
 	"github.com/sluice-net/sluice/port/faults"
@@ -301,10 +302,25 @@ func (r *run) finish() (*Report, error) {
 	for range idleTurns {
 		r.idle()
 	}
-	r.output.remaining(r.engine)
+	r.endAll()
 	report := r.report()
 	return report, r.output.write(report)
 }
+
+// endAll ends the sessions that are left.
+func (r *run) endAll() {
+	const atOnce = 256 // fewer than records find room
+	for next := uint32(1); next != 0; {
+		next = r.engine.Worker(0).Flows().EndMatching(next, atOnce, nil, flowtable.EndShutdown, r.clock.now)
+		r.settle(r.clock.now)
+	}
+	for range r.engine.Workers() * maxLimbo {
+		r.settle(r.clock.now)
+	}
+}
+
+// maxLimbo is how often all workers have to pass their quiescent points until what one has ended is written down.
+const maxLimbo = 4
 
 func (r *run) close() {
 	if r.node != nil {
