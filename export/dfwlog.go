@@ -74,7 +74,6 @@ var firewallReasons = map[packet.Reason]string{
 	packet.None:           FirewallMatch,
 	packet.PolicyDenied:   FirewallMatch,
 	packet.PolicyRejected: FirewallMatch,
-	packet.PortNotReady:   FirewallMatch,
 
 	packet.FragmentTiny:    "fragment",
 	packet.FragmentNoFirst: "fragment",

@@ -70,7 +70,6 @@ const (
 
 	PolicyDenied
 	PolicyRejected
-	PortNotReady // closed until its policy is in force
 	NoBackend
 	NATExhausted
 	RateLimited
@@ -134,7 +133,6 @@ var reasons = [NumReasons]struct{ name, component, meaning string }{
 	SessionUnrelated:    {"CT_UNRELATED_ICMP_ERROR", "Sessions", "ICMP error that belongs to no session"},
 	PolicyDenied:        {"POLICY_DENIED", "NetworkPolicy", "a firewall rule drops it"},
 	PolicyRejected:      {"POLICY_REJECTED", "NetworkPolicy", "a firewall rule rejects it; the sender was told"},
-	PortNotReady:        {"EP_NOT_READY", "NetworkPolicy", "closed until its policy is in force"},
 	NoBackend:           {"SERVICE_BACKEND_NOT_FOUND", "LB", "the virtual server has no member to take it"},
 	NATExhausted:        {"NO_MAPPING_FOR_NAT", "NAT", "no address and port left in the NAT pool"},
 	RateLimited:         {"RATE_LIMITED", "QoS", "over its meter"},
