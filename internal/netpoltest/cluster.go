@@ -5,6 +5,7 @@ package netpoltest
 
 import (
 	"net/netip"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -101,10 +102,17 @@ func (c *Cluster) namespaceLabels(name string) map[string]string {
 	return labels
 }
 
-// containerPort finds a pod's port by its name and protocol.
+// containerPort finds a pod's port by its name and protocol. "Each named port in a pod must have a unique name."
 func containerPort(pod *corev1.Pod, protocol corev1.Protocol, name string) (number int32, found bool) {
-	for i := range pod.Spec.Containers {
-		for _, p := range pod.Spec.Containers[i].Ports {
+	containers := slices.Clone(pod.Spec.Containers)
+	for _, c := range pod.Spec.InitContainers {
+		// "This init container will be continually restarted on exit until all regular containers have terminated": a sidecar.
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			containers = append(containers, c)
+		}
+	}
+	for i := range containers {
+		for _, p := range containers[i].Ports {
 			is := p.Protocol
 			if is == "" {
 				is = corev1.ProtocolTCP

@@ -22,7 +22,7 @@ const ICMP corev1.Protocol = "ICMP"
 //	c        10.0.1.12           10.0.2.12            10.0.3.12            pod=c
 //
 // IPv6 is fd00:0:0:1::a to fd00:0:0:3::c. Each pod serves 80 and 81 of TCP, UDP and SCTP, with names such as
-// serve-80-tcp; web is TCP port 80 of a and TCP port 81 of b.
+// serve-80-tcp; web is TCP port 80 of a and TCP port 81 of b, there of a sidecar.
 func NewCluster() *Cluster {
 	c := &Cluster{}
 	for i, ns := range []string{"x", "y", "z"} {
@@ -52,14 +52,22 @@ func newPod(ns, name string, i, j int) *corev1.Pod {
 			ports = append(ports, corev1.ContainerPort{Name: fmt.Sprintf("serve-%d-%s", number, strings.ToLower(string(p))), ContainerPort: number, Protocol: p})
 		}
 	}
-	containers := []corev1.Container{{Name: "serve", Image: "agnhost", Ports: ports}}
-	if j < 2 {
-		containers = append(containers, corev1.Container{Name: "web", Image: "agnhost", Ports: []corev1.ContainerPort{{Name: "web", ContainerPort: int32(80 + j)}}})
+	spec := corev1.PodSpec{Containers: []corev1.Container{{Name: "serve", Image: "agnhost", Ports: ports}}}
+	web := corev1.Container{Name: "web", Image: "agnhost", Ports: []corev1.ContainerPort{{Name: "web", ContainerPort: int32(80 + j)}}}
+	switch j {
+	case 0:
+		spec.Containers = append(spec.Containers, web)
+	case 1:
+		always := corev1.ContainerRestartPolicyAlways
+		web.RestartPolicy = &always
+		spec.InitContainers = []corev1.Container{web}
+	case 2:
+		spec.InitContainers = []corev1.Container{web} // it has ended before anybody can reach it
 	}
 	return &corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name, Labels: labels},
-		Spec:       corev1.PodSpec{Containers: containers},
+		Spec:       spec,
 		Status:     corev1.PodStatus{PodIP: v4, PodIPs: []corev1.PodIP{{IP: v4}, {IP: v6}}},
 	}
 }

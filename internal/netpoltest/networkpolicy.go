@@ -10,14 +10,14 @@ import (
 // this direction. Quotations are from k8s.io/api/networking/v1.
 func (c *Cluster) networkPolicies(x *Connection, pod *corev1.Pod, ingress bool) (allowed, decided bool) {
 	for _, p := range c.NetworkPolicies {
-		// "podSelector selects the pods to which this NetworkPolicy object applies … in the policy's
-		// namespace. An empty podSelector matches all pods in the policy's namespace."
+		// "podSelector selects the pods to which this NetworkPolicy object applies … An empty selector matches
+		// all pods in the policy's namespace."
 		if p.Namespace != pod.Namespace || !selects(&p.Spec.PodSelector, pod.Labels) || !isAbout(p, ingress) {
 			continue
 		}
-		// "Traffic is allowed to a pod if there are no NetworkPolicies selecting the pod …, OR … if
-		// the traffic matches at least one ingress rule across all of the NetworkPolicy objects whose
-		// podSelector matches the pod."
+		// "Traffic is allowed to a pod if there are no NetworkPolicies selecting the pod …, OR if the traffic source
+		// is the pod's local node [no End is], OR if the traffic matches at least one ingress rule across all of
+		// the NetworkPolicy objects whose podSelector matches the pod."
 		decided = true
 		if ingress {
 			for i := range p.Spec.Ingress {
@@ -65,7 +65,7 @@ func (c *Cluster) anyPeer(namespace string, peers []networkingv1.NetworkPolicyPe
 
 func (c *Cluster) peer(namespace string, p *networkingv1.NetworkPolicyPeer, far End) bool {
 	if b := p.IPBlock; b != nil {
-		// "except is a slice of CIDRs that should not be included within an ipBlock."
+		// "except is a slice of CIDRs that should not be included within an IPBlock"
 		for _, e := range b.Except {
 			if within(e, far.Address) {
 				return false
@@ -78,8 +78,8 @@ func (c *Cluster) peer(namespace string, p *networkingv1.NetworkPolicyPeer, far 
 	}
 	switch {
 	case p.NamespaceSelector != nil && p.PodSelector != nil:
-		// "If namespaceSelector is also set, then the NetworkPolicyPeer as a whole selects the pods matching
-		// podSelector in the Namespaces selected by NamespaceSelector."
+		// "If podSelector is also set, then the NetworkPolicyPeer as a whole selects the pods matching
+		// podSelector in the namespaces selected by namespaceSelector."
 		return selects(p.NamespaceSelector, c.namespaceLabels(far.Pod.Namespace)) && selects(p.PodSelector, far.Pod.Labels)
 	case p.NamespaceSelector != nil:
 		// "Otherwise it selects all pods in the namespaces selected by namespaceSelector."

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/internal/netpoltest"
@@ -94,17 +95,18 @@ func TestPortsInNamespaces(t *testing.T) {
 		if p.Namespace != "z" {
 			continue
 		}
-		p.Spec.Containers = nil // a Port has no names for ports
+		p.Spec.InitContainers, p.Spec.Containers = nil, p.Spec.Containers[:1]
+		p.Spec.Containers[0].Ports = []corev1.ContainerPort{{Name: "web", ContainerPort: 81, Protocol: "TCP"}, {Name: "dns", ContainerPort: 80, Protocol: "UDP"}}
 		labels, err := json.Marshal(p.Labels)
 		require.NoError(t, err)
-		fmt.Fprintf(&text, "---\n{apiVersion: sluice.dev/v1, kind: Port, metadata: {name: %s, namespace: z, labels: %s}, spec: {addresses: [{ip: %s}, {ip: '%s'}]}}\n",
+		fmt.Fprintf(&text, "---\n{apiVersion: sluice.dev/v1, kind: Port, metadata: {name: %s, namespace: z, labels: %s}, spec: {addresses: [{ip: %s}, {ip: '%s'}], namedPorts: [{name: web, port: 81}, {name: dns, port: 80, protocol: UDP}]}}\n",
 			p.Name, labels, netpoltest.AddressOf(p, false), netpoltest.AddressOf(p, true))
 	}
 	b.fixed = slices.DeleteFunc(b.fixed, func(o *control.Object) bool { return o.Kind == "Pod" && o.Namespace == "z" })
 	b.fixed = append(b.fixed, decode(t, []byte(text.String()))...)
 	for i, policies := range []string{
 		"np z/in {podSelector: {matchLabels: {pod: a}}, ingress: [{from: [{podSelector: {matchLabels: {tier: back}}}], ports: [{port: 80}]}]}",
-		"np x/out {podSelector: {}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {matchLabels: {ns: z}}}]}]}\nnp z/in {podSelector: {}, ingress: [{ports: [{port: web}]}, {from: [{podSelector: {}}]}]}",
+		"np x/out {podSelector: {}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {matchLabels: {ns: z}}}]}]}\nnp z/in {podSelector: {}, ingress: [{ports: [{port: web}, {protocol: UDP, port: dns}]}, {from: [{podSelector: {}}]}]}",
 		"cnp a {tier: Admin, priority: 1, subject: {namespaces: {matchLabels: {ns: z}}}, egress: [{action: Deny, to: [{namespaces: {matchLabels: {ns: z}}}]}]}",
 	} {
 		objects := decode(t, documents(t, policies))
