@@ -166,6 +166,19 @@ func (p *partition) compact() {
 	clear(p.round)
 }
 
+// prefer gives the class of a thing the number 0: where any will do, the lowest is taken.
+func (p *partition) prefer(thing int) {
+	was := p.class[thing]
+	for i, c := range p.class {
+		switch c {
+		case was:
+			p.class[i] = 0
+		case 0:
+			p.class[i] = was
+		}
+	}
+}
+
 // of returns the classes of members as a set.
 func (p *partition) of(members []uint32) set {
 	if len(members) == 0 {

@@ -90,16 +90,16 @@ func (a *analysis) run() {
 			alive = append(alive, uint32(i))
 		}
 	}
-	// What is found from here on holds without what has been found to be of no effect: so that all of it
-	// can be left out together.
+	// What is found to be redundant from here on is so without what has been found so far: so that all of it
+	// can be left out together. Rules that are shadowed stay: it is for people to say what they are to do.
 	for _, f := range a.findings {
-		if f.Kind == Shadowed || f.Kind == Redundant {
+		if f.Kind == Redundant {
 			a.s.leaveOut(f.number, true)
 		}
 	}
-	alive = slices.DeleteFunc(alive, a.redundant)
+	alive = slices.DeleteFunc(alive, func(number uint32) bool { return !isolates(&a.y.entries[number]) && a.redundant(number) })
 	for _, number := range alive {
-		if !a.contradicting(number) {
+		if !a.contradicting(number, alive) {
 			break
 		}
 	}
@@ -124,7 +124,7 @@ func (a *analysis) takesAny(number uint32) bool {
 		a.undecided(number, "whether rules before it take all of its packets")
 		return false
 	}
-	if a.hits != nil && a.hits[e.rule.ID] == (Hits{}) {
+	if a.hits != nil && a.hits[e.rule.ID] == (Hits{}) && !isolates(e) {
 		a.add(number, Finding{
 			Kind: NeverHit, Severity: Info, Witness: a.s.natural(),
 			Text: "has decided no packet since its counters began; the witness is one that it would decide",
@@ -161,27 +161,25 @@ func (a *analysis) before(number uint32) (from, to uint32) {
 func (a *analysis) dead(number uint32) {
 	e := &a.y.entries[number]
 	f := Finding{Kind: Redundant, Severity: Warning}
-	uncertain := false
+	worst, uncertain := agrees, false
 	from, to := a.before(number)
 	for _, q := range a.s.neighbours(number, from, to) {
 		o := &a.y.entries[q]
-		otherwise := o.action != e.action
 		if o.jump() && e.tier == 1 {
 			continue
 		}
+		c := compare(e, o)
 		full := len(f.Causes) == a.o.Causes
-		if full && (f.Kind == Shadowed || !otherwise) {
+		if full && c <= worst {
 			f.More = true
 			continue
 		}
 		switch a.s.firstOf(number, query{}, q) {
 		case found:
-			if f.Witness == nil || otherwise && f.Kind == Redundant {
+			if f.Witness == nil || c > worst {
 				f.Witness = a.s.natural()
 			}
-			if otherwise {
-				f.Kind, f.Severity = Shadowed, Error
-			}
+			worst = max(worst, c)
 			if full { // the one that decides otherwise has to be there
 				f.More = true
 				f.Causes = f.Causes[:len(f.Causes)-1]
@@ -192,8 +190,15 @@ func (a *analysis) dead(number uint32) {
 		}
 	}
 	switch {
-	case f.Kind == Shadowed:
+	case worst > agrees:
+		f.Kind, f.Severity = Shadowed, Error
 		f.Text = "never decides: rules before it take all of its packets, and do not all decide as it would; they take the witness"
+		if worst == overrules {
+			f.Severity = Info
+			f.Text = "never decides: network policies, which are meant to overrule it, take all of its packets; they take the witness"
+		}
+	case isolates(e):
+		return
 	case uncertain:
 		a.undecided(number, "whether the rules that take all of its packets decide as it would")
 		return
@@ -321,14 +326,14 @@ func (a *analysis) without(number, other uint32) answer {
 	return result
 }
 
-// contradicting reports the later entries of the same category that decide otherwise. It returns false once
+// contradicting reports the later ones among alive, in order, of the same category that decide otherwise. It returns false once
 // there are enough.
-func (a *analysis) contradicting(number uint32) bool {
+func (a *analysis) contradicting(number uint32, alive []uint32) bool {
 	y := a.y
 	e := &y.entries[number]
 	for _, q := range a.s.neighbours(number, e.to, y.extent[e.list].to) {
 		o := &y.entries[q]
-		if o.isDefault() || o.section.Category != e.section.Category || o.action == e.action || additive(e, o) {
+		if _, decides := slices.BinarySearch(alive, q); !decides || o.section.Category != e.section.Category || compare(o, e) != contradicts {
 			continue
 		}
 		if a.contradictions <= 0 || a.s.left <= 0 {
@@ -347,13 +352,6 @@ func (a *analysis) contradicting(number uint32) bool {
 		})
 	}
 	return true
-}
-
-// additive reports whether two rules come of Kubernetes NetworkPolicies, where nobody writes what
-// drops: it is what isolation leaves over.
-func additive(e, o *entry) bool {
-	const kind = "NetworkPolicy"
-	return e.section.Origin.Kind == kind && o.section.Origin.Kind == kind
 }
 
 // outside answers whether an entry has a packet that another has not.

@@ -60,6 +60,11 @@ func section(c policy.Category, rules ...policy.Rule) *policy.Section {
 	return &policy.Section{Category: c, Title: "shop", Origin: policy.Origin{Kind: "SecurityPolicy", Name: "shop"}, Rules: rules}
 }
 
+// of is a section that comes of an object of Kubernetes.
+func of(kind string, rules ...policy.Rule) *policy.Section {
+	return &policy.Section{Category: policy.Application, Origin: policy.Origin{Kind: kind, Name: "a"}, Rules: rules}
+}
+
 func tcp(ports ...uint16) []policy.Service {
 	var all []policy.Service
 	for _, p := range ports {
@@ -191,14 +196,31 @@ func TestFindings(t *testing.T) {
 			},
 		},
 		{
-			why: "the rules of a Kubernetes NetworkPolicy are a sum, and what drops is what is left over",
+			why: "what NetworkPolicies allow is a sum, and that another one isolates the same pods is nobody's mistake",
 			policy: shop(
-				&policy.Section{Category: policy.Application, Origin: policy.Origin{Kind: "NetworkPolicy", Name: "a"}, Rules: []rule{
-					{Name: "ingress[0]", AppliedTo: servers, Directions: policy.In, Source: web},
-				}},
-				&policy.Section{Category: policy.Application, Origin: policy.Origin{Kind: "NetworkPolicy", Name: "b"}, Rules: []rule{
-					{Name: "isolation", AppliedTo: db, Directions: policy.In, Action: policy.Drop},
-				}}),
+				of("NetworkPolicy",
+					rule{Name: "ingress[0]", AppliedTo: servers, Directions: policy.In, Source: web},
+					rule{Name: "again", AppliedTo: db, Directions: policy.In, Source: web}),
+				of("NetworkPolicy", rule{Name: "isolation of servers", AppliedTo: servers, Directions: policy.In, Action: policy.Drop}),
+				of("NetworkPolicy", rule{Name: "isolation of db", AppliedTo: db, Directions: policy.In, Action: policy.Drop})),
+			want: []finding{{Redundant, "again", []string{"ingress[0]"}, "IN of db-1: TCP 10.0.0.1:49152 > 10.0.0.4:80"}},
+		},
+		{
+			why: "the isolation of a NetworkPolicy is shadowed where an administrator has allowed all",
+			policy: shop(
+				&policy.Section{Category: policy.Environment, Origin: policy.Origin{Kind: "AdminNetworkPolicy", Name: "a"}, Rules: []rule{{Name: "all", AppliedTo: db}}},
+				of("NetworkPolicy", rule{Name: "isolation", AppliedTo: db, Directions: policy.In, Action: policy.Drop})),
+			want: []finding{{Shadowed, "isolation", []string{"all"}, "IN of db-1: TCP 10.0.0.1:49152 > 10.0.0.4:80"}},
+		},
+		{
+			why: "NetworkPolicies overrule what stands in the tier Baseline",
+			policy: shop(
+				of("NetworkPolicy", rule{Name: "from web", AppliedTo: servers, Directions: policy.In, Source: web}),
+				of("NetworkPolicy", rule{Name: "isolation", AppliedTo: servers, Directions: policy.In, Action: policy.Drop}),
+				of("BaselineAdminNetworkPolicy",
+					rule{Name: "db", AppliedTo: db, Directions: policy.In, Action: policy.Drop},
+					rule{Name: "smtp", Directions: policy.In, Action: policy.Drop, Services: tcp(25)})),
+			want: []finding{{Shadowed, "db", []string{"from web", "isolation"}, "IN of db-1: TCP 10.0.0.1:49152 > 10.0.0.4:80"}},
 		},
 	}
 	for _, row := range rows {

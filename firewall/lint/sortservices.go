@@ -6,6 +6,7 @@ import (
 	"sort"
 
 	"github.com/sluice-net/sluice/firewall/policy"
+	"github.com/sluice-net/sluice/packet"
 )
 
 // services sorts protocols and ports, or EtherTypes, into classes.
@@ -40,8 +41,9 @@ func sortServices(entries []entry) *services {
 		}
 	}
 	s.protocols.compact()
-	s.ports[atSrcPort] = sortPorts(boxes, func(b *serviceBox) ranges { return b.src })
-	s.ports[atDstPort] = sortPorts(boxes, func(b *serviceBox) ranges { return b.dst })
+	s.protocols.prefer(packet.ProtoTCP)
+	s.ports[atSrcPort] = sortPorts(boxes, knownSrcPorts[0], func(b *serviceBox) ranges { return b.src })
+	s.ports[atDstPort] = sortPorts(boxes, knownDstPorts[0], func(b *serviceBox) ranges { return b.dst })
 	return s
 }
 
@@ -51,7 +53,8 @@ func numbers(protocols [4]uint64) []uint32 {
 	return all
 }
 
-func sortPorts(boxes []serviceBox, of func(*serviceBox) ranges) portPartition {
+// sortPorts makes classes of what boxes say; example is a number that may stand for others.
+func sortPorts(boxes []serviceBox, example uint32, of func(*serviceBox) ranges) portPartition {
 	cuts := []uint32{0}
 	for i := range boxes {
 		for _, r := range of(&boxes[i]) {
@@ -72,6 +75,11 @@ func sortPorts(boxes []serviceBox, of func(*serviceBox) ranges) portPartition {
 		}
 	}
 	p.parts.compact()
+	at, exact := slices.BinarySearch(p.cuts, example)
+	if !exact {
+		at--
+	}
+	p.parts.prefer(at)
 	return p
 }
 
@@ -136,7 +144,7 @@ func sortEtherTypes(entries []entry) *services {
 			boxes = append(boxes, b)
 		}
 	}
-	s.ports[atProtocol] = sortPorts(boxes, func(b *serviceBox) ranges { return b.dst })
+	s.ports[atProtocol] = sortPorts(boxes, knownEtherTypes[0], func(b *serviceBox) ranges { return b.dst })
 	return s
 }
 

@@ -31,7 +31,9 @@ var (
 )
 
 // aboutFrames reports whether the rules of a policy of the world are of category Ethernet.
-func aboutFrames(p *policy.Policy) bool { return p.Sections[0].Category == policy.Ethernet }
+func aboutFrames(p *policy.Policy) bool {
+	return len(p.Sections) > 0 && p.Sections[0].Category == policy.Ethernet
+}
 
 // points calls f with each port that any policy filters, and direction.
 func points(policies []*policy.Policy, f func(classify.Packet)) {
