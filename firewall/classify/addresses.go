@@ -1,7 +1,6 @@
 package classify
 
 import (
-	"math"
 	"slices"
 
 	"github.com/sluice-net/sluice/firewall/policy"
@@ -71,7 +70,7 @@ func toggle[T ~uint16 | ~uint32](l []T, x T, in bool) []T {
 
 func newAddresses(ethernet bool) *addresses {
 	return &addresses{
-		space: newSpace(math.MaxUint32), ethernet: ethernet,
+		space: newSpace(topLabel), ethernet: ethernet,
 		macs: map[packet.MAC][]policy.SetID{}, hosts: map[host]*member{}, dirty: map[host]struct{}{},
 	}
 }

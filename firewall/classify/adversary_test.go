@@ -2,7 +2,6 @@ package classify
 
 import (
 	"cmp"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -37,7 +36,7 @@ func (t *Table) accessesOfTree(ref uint32, q *query) (n int) {
 		e := &t.entries[at]
 		end := at + 1 + int(e.meta>>entryMoreBit&1)
 		if e.meta&entryAsk != 0 && e.holds(&q.point, q.family) {
-			n += t.rule(e.slot).wayOfAsk()
+			n += t.rule(e.slot).wayOfAsk(e.meta & entryAsk >> entryDims)
 		}
 		hit := e.holds(&q.point, q.family) && (e.meta&(entryAsk|entryMore) == 0 || t.confirms(uint32(at), &q.point, q.family))
 		if hit {
@@ -56,7 +55,7 @@ func (t *Table) accessesOfClass(a packet.Addr) int {
 		return 0
 	}
 	n := 1
-	for ref := t.trie.root4[(int(uint16(a[1]>>40&0xff)|uint16(a[1]>>32&0xff)<<8))&(len(t.trie.root4)-1)]; ref&trieInner != 0; n++ {
+	for ref := t.trie.root4[int(uint16(a[1]>>40&0xff)|uint16(a[1]>>32&0xff)<<8)&(len(t.trie.root4)-1)]; ref&trieInner != 0; n++ {
 		node := &t.trie.nodes[ref&^trieInner]
 		if node.bounds&trieWide != 0 {
 			n++
@@ -156,6 +155,6 @@ func TestBound(t *testing.T) {
 		require.LessOrEqual(t, worst, bound, shape.Name)
 		require.LessOrEqual(t, most, worst, "%s: nothing is worse than what is made to be", shape.Name)
 		require.Less(t, bound, 50, shape.Name)
-		t.Log(fmt.Sprintf("%s: benign %.1f accesses in the mean and %d at most, hostile %d, bound %d", shape.Name, mean, most, worst, bound))
+		t.Logf("%s: benign %.1f accesses in the mean and %d at most, hostile %d, bound %d", shape.Name, mean, most, worst, bound)
 	}
 }

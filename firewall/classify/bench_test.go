@@ -163,3 +163,84 @@ func BenchmarkUpdate(b *testing.B) {
 		b.ReportMetric(float64(worst)/1e6, "worst-cpu-ms")
 	})
 }
+
+// BenchmarkMembers adds a pod to ten of the groups of a policy, and a prefix to a set: 5000 pods, 10000 rules
+// between groups of those that have a label in common.
+func BenchmarkMembers(b *testing.B) {
+	in := labelled(5000, 10_000)
+	c := NewCompiler()
+	table, err := c.Compile(&in)
+	require.NoError(b, err)
+	b.Logf("%+v", table.Stats())
+	rng := rand.New(rand.NewPCG(1, 1))
+	change := func(b *testing.B, f func(i int)) {
+		worst := int64(0)
+		cpu(b, "cpu-ns/update", b.N, func() {
+			for i := range b.N {
+				in.Sets, in.Endpoints = slices.Clone(in.Sets), slices.Clone(in.Endpoints)
+				f(i)
+				begin := cputime.Thread()
+				_, err := c.Compile(&in)
+				worst = max(worst, int64(cputime.Thread()-begin))
+				require.NoError(b, err)
+			}
+		})
+		b.ReportMetric(float64(worst)/1e6, "worst-cpu-ms")
+	}
+	b.Run("pod", func(b *testing.B) {
+		change(b, func(i int) {
+			number := uint16(len(in.Endpoints))
+			in.Endpoints = append(in.Endpoints, podEndpoint(number))
+			for range 10 {
+				at := 2 + rng.IntN(len(in.Sets)-2)
+				in.Sets[at] = &policy.Set{Ports: toggle(in.Sets[at].Ports, number, true), Prefixes: in.Sets[at].Prefixes}
+			}
+		})
+	})
+	b.Run("prefix", func(b *testing.B) {
+		change(b, func(i int) {
+			at := 2 + rng.IntN(len(in.Sets)-2)
+			p := shorten(packet.AddrFrom4(&[4]byte{172, byte(i >> 8), byte(i), 0}), 120)
+			in.Sets[at] = &policy.Set{Ports: in.Sets[at].Ports, Prefixes: []policy.Prefix{p}}
+		})
+	})
+}
+
+func podEndpoint(number uint16) *policy.Endpoint {
+	a := packet.AddrFrom4(&[4]byte{10, 244, byte(number >> 8), byte(number)})
+	return &policy.Endpoint{Number: number, Addresses: []packet.Addr{a}}
+}
+
+// labelled is a policy as those of Kubernetes are: pods with a namespace, an application and a tier, groups of
+// pods that have one or two labels in common, and rules at a group about another.
+func labelled(pods, rules int) Input {
+	rng := rand.New(rand.NewPCG(4, 4))
+	in := Input{Sets: make([]*policy.Set, 2)}
+	groups := map[[3]int][]uint16{}
+	for i := range uint16(pods) {
+		in.Endpoints = append(in.Endpoints, podEndpoint(i))
+		label := [3]int{1 + rng.IntN(20), 1 + rng.IntN(30), 1 + rng.IntN(4)}
+		for bits := 1; bits < 8; bits++ {
+			var key [3]int
+			for d := range key {
+				key[d] = label[d] * (bits >> d & 1)
+			}
+			groups[key] = append(groups[key], i)
+		}
+	}
+	var keys [][3]int
+	for key := range groups {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, func(a, b [3]int) int { return slices.Compare(a[:], b[:]) })
+	for _, key := range keys {
+		in.Sets = append(in.Sets, &policy.Set{Ports: groups[key]})
+	}
+	in.Tiers = rulesOf(rules, func(_ int, r *policy.Rule) {
+		r.Directions = policy.In
+		r.AppliedTo, r.Source = policy.SetID(2+rng.IntN(len(keys))), policy.SetID(2+rng.IntN(len(keys)))
+		at := uint16(8000 + rng.IntN(30))
+		r.Services = []policy.Service{{Protocol: packet.ProtoTCP, DestPorts: []policy.PortRange{{First: at, Last: at}}}}
+	})
+	return in
+}

@@ -25,9 +25,11 @@ const (
 // cell is the rules of one tree. Immutable, but for uses.
 type cell struct {
 	slots  []uint32 // in the order of evaluation
+	first  weight   // when it was last made from nothing
 	ref    uint32   // into the arena
 	weight weight
-	uses   int // keys that have it
+	alone  weight // what of it becomes garbage with it
+	uses   int    // keys that have it
 }
 
 // cells is the trees of one home in one tier, by key: of ports, class << 1 | direction; of addresses the
@@ -124,8 +126,8 @@ func (s *state) choose(r *rule) home {
 	return homeService
 }
 
-// spreadFor returns in how many trees at most a rule may be, so that rules are, on average, in
-// not many more than averageSpread.
+// spreadFor returns in how many trees at most a rule may be, so that rules are in no more than averageSpread,
+// on average.
 func (s *state) spreadFor(slots []uint32) int {
 	var rules, sums [16]int // by the power of two of the fewest keys
 	for _, slot := range slots {
@@ -140,14 +142,18 @@ func (s *state) spreadFor(slots []uint32) int {
 	}
 	spread := 1
 	for i := range sums {
-		if sums[i] <= averageSpread*len(slots)+4096 {
+		if sums[i] <= averageSpread*len(slots)+spreadAnyhow {
 			spread = 1 << i
 		}
 	}
 	return spread
 }
 
-const averageSpread = 4
+const (
+	averageSpread = 4
+	// spreadAnyhow is how many more there may be in all: 4 MiB, so that few rules about large groups have short ways.
+	spreadAnyhow = 1 << 17
+)
 
 // fillCells makes all trees of a tier.
 func (s *state) fillCells(t *tier) {
@@ -225,8 +231,8 @@ func (s *state) growCells(cs *cells) {
 func (s *state) setCell(cs *cells, key uint32, c *cell) {
 	if old := cs.cells[key]; old != nil {
 		if old.uses--; old.uses == 0 {
-			s.garbage.nodes += old.weight.nodes
-			s.garbage.entries += old.weight.entries
+			s.garbage.nodes += old.alone.nodes
+			s.garbage.entries += old.alone.entries
 		}
 	}
 	cs.cells[key], cs.refs[key], cs.depth[key] = c, 0, 0
@@ -242,14 +248,45 @@ func (s *state) newCell(h home, slots []uint32) *cell {
 	if len(slots) == 0 {
 		return nil
 	}
+	c := &cell{slots: slots}
+	c.ref, c.weight = s.builder.build(s.itemsOf(slots), settledBy[h])
+	c.first, c.alone = c.weight, c.weight
+	return c
+}
+
+// itemsOf returns rules as items; they are valid until the next call.
+func (s *state) itemsOf(slots []uint32) []item {
 	s.items = s.items[:0]
 	for _, slot := range slots {
 		for i := range s.rule(slot).atoms {
 			s.items = append(s.items, item{slot: slot, atom: uint32(i)})
 		}
 	}
-	c := &cell{slots: slots}
-	c.ref, c.weight = s.builder.build(s.items, settledBy[h])
+	return s.items
+}
+
+// renewCell makes a tree of another, in which a few rules are others; what is in regions that these
+// do not touch, the two share. The tree is made from nothing if that has made it much worse than it was at first.
+func (s *state) renewCell(h home, old *cell, slots []uint32, steps []step, bySlot map[uint32]change) *cell {
+	if old == nil || len(slots) < s.large || len(steps) > max(1, len(slots)/16) ||
+		old.weight.depth > old.first.depth*3/2+2 || old.weight.entries > 2*old.first.entries {
+		return s.newCell(h, slots)
+	}
+	var touched []*rule
+	for _, st := range steps {
+		for _, r := range [...]*rule{bySlot[st.slot].was, bySlot[st.slot].now} {
+			if r != nil {
+				touched = append(touched, r)
+			}
+		}
+	}
+	c := &cell{slots: slots, first: old.first}
+	c.ref, c.weight = s.builder.renew(old.ref, s.itemsOf(slots), settledBy[h], touched)
+	dropped := s.builder.dropped
+	c.weight.nodes += old.weight.nodes - dropped.nodes
+	c.weight.entries += old.weight.entries - dropped.entries
+	c.weight.depth = max(c.weight.depth, old.weight.depth)
+	c.alone, old.alone = c.weight, dropped // what they share is c's, for old is hardly ever kept
 	return c
 }
 
@@ -313,8 +350,12 @@ func (s *state) replant(t *tier, changes []change) {
 			add(was.home, key, step{c.slot, true, false})
 		}
 	}
+	bySlot := make(map[uint32]change, len(changes))
+	for _, c := range changes {
+		bySlot[c.slot] = c
+	}
 	for h := range homes {
-		s.apply(t.cells[h], steps[h])
+		s.apply(t.cells[h], steps[h], bySlot)
 	}
 }
 
@@ -327,7 +368,7 @@ func (r *rule) dimsOr(was *rule) []spans {
 }
 
 // apply replaces the trees of some keys. Keys that shared one and have the same to do share the new one.
-func (s *state) apply(cs *cells, steps map[uint32][]step) {
+func (s *state) apply(cs *cells, steps map[uint32][]step, bySlot map[uint32]change) {
 	type made struct {
 		steps []step
 		cell  *cell
@@ -339,7 +380,7 @@ func (s *state) apply(cs *cells, steps map[uint32][]step) {
 		i := slices.IndexFunc(done[old], func(m made) bool { return slices.Equal(m.steps, todo) })
 		if i < 0 {
 			i = len(done[old])
-			done[old] = append(done[old], made{todo, s.newCell(cs.home, s.listOf(old, todo))})
+			done[old] = append(done[old], made{todo, s.renewCell(cs.home, old, s.listOf(old, todo), todo, bySlot)})
 		}
 		s.setCell(cs, key, done[old][i].cell)
 	}

@@ -9,23 +9,29 @@ import (
 
 // Compiler makes Tables of Inputs that follow each other, doing anew only what has
 // changed. It is for one goroutine at a time.
-type Compiler struct{ s *state }
+type Compiler struct {
+	s     *state // nil after an error
+	large int    // see state
+}
 
 // NewCompiler returns a Compiler without a past.
-func NewCompiler() *Compiler { return &Compiler{} }
+func NewCompiler() *Compiler { return &Compiler{large: largeCell} }
+
+// largeCell is state.large: making a tree of so many rules takes about 0.1 ms.
+const largeCell = 128
 
 // Compile makes the Table of an Input. Tables are immutable and may be used while others are compiled.
 // It fails if there are more rules than can be numbered.
 func (c *Compiler) Compile(in *Input) (*Table, error) {
 	begin := time.Now()
 	s := c.s
-	c.s = nil // until all is well again
+	c.s = nil
 	err := errCrowded
 	if s != nil && s.ethernet == in.Ethernet && len(s.tiers) == len(in.Tiers) {
 		err = s.advance(in, false)
 	}
 	if errors.Is(err, errCrowded) || s != nil && s.wasteful() {
-		s = newState(in)
+		s = newState(in, c.large)
 		err = s.advance(in, true)
 	}
 	if err != nil {
@@ -35,7 +41,7 @@ func (c *Compiler) Compile(in *Input) (*Table, error) {
 		return nil, fmt.Errorf("rules need %d entries in %d trees, which is more than can be numbered: use groups in place of single addresses and ports",
 			len(s.arena.entries), len(s.arena.nodes))
 	}
-	if 2*s.garbage.nodes > len(s.arena.nodes)+4096 || 2*s.garbage.entries > len(s.arena.entries)+4096 {
+	if slack := 32 * s.large; 2*s.garbage.nodes > len(s.arena.nodes)+slack || 2*s.garbage.entries > len(s.arena.entries)+slack {
 		s.compact()
 	}
 	c.s = s
@@ -48,8 +54,8 @@ func (c *Compiler) Compile(in *Input) (*Table, error) {
 func (s *state) compact() {
 	old := s.arena
 	s.arena = arena{
-		nodes:   make([]node, 1, len(old.nodes)-s.garbage.nodes+len(old.nodes)/4),
-		entries: make([]entry, 0, len(old.entries)-s.garbage.entries+len(old.entries)/4),
+		nodes:   make([]node, 1, len(old.nodes)),
+		entries: make([]entry, 0, len(old.entries)),
 	}
 	s.garbage = weight{}
 	moved := map[uint32]uint32{0: 0}
@@ -164,7 +170,7 @@ func (s *state) table() *Table {
 		t.tiers = append(t.tiers, tier)
 	}
 	t.stats.Rules = rules
-	t.stats.Memory += 64*(len(t.nodes)-s.garbage.nodes) + 32*(len(t.entries)-s.garbage.entries) + 4*len(t.ranks) +
+	t.stats.Memory += 64*len(t.nodes) + 32*len(t.entries) + 4*len(t.ranks) +
 		a.trie.size() + 32*len(a.bound.slots)
 	return t
 }

@@ -13,7 +13,7 @@ type points struct {
 }
 
 func newPoints() *points {
-	return &points{space: newSpace(outPoints - 1), dirty: map[uint16]struct{}{}}
+	return &points{space: newSpace(outPoints - 2), dirty: map[uint16]struct{}{}}
 }
 
 // setSet notes that the ports of a set are others.

@@ -36,12 +36,16 @@ func (r *rule) void() bool {
 		r.families == 0 || len(r.atoms) == 0
 }
 
-// holds reports whether a point of the right family is one of the rule's.
-func (r *rule) holds(p *point) bool {
+// holds reports whether a point is one of the rule's in some dimensions, given as bits, when it is
+// known to be in the others.
+func (r *rule) holds(p *point, dims uint32) bool {
 	for d := range r.dims {
-		if !r.dims[d].contains(p[d]) {
+		if dims>>d&1 != 0 && !r.dims[d].contains(p[d]) {
 			return false
 		}
+	}
+	if dims>>dimService == 0 {
+		return true
 	}
 	for i := range r.atoms {
 		if r.atoms[i].service.contains(p[dimService]) && r.atoms[i].srcPort.contains(p[dimSrcPort]) {

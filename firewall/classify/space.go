@@ -39,6 +39,9 @@ type space struct {
 	key     []byte         // scratch
 }
 
+// topLabel is the largest label: the number above it is kept for nodes.
+const topLabel = math.MaxUint32 - 1
+
 // class is the members of the same sets.
 type class struct {
 	sets  []policy.SetID // ascending

@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/sluice-net/sluice/firewall/policy"
@@ -28,6 +29,7 @@ type state struct {
 	builder *builder
 	items   []item // scratch
 	spread  int
+	large   int // from how many rules on a tree is not made anew for a few changes
 }
 
 // tier is the rules that are searched together.
@@ -46,8 +48,8 @@ type section struct {
 
 const pageBits = 8
 
-func newState(in *Input) *state {
-	s := &state{ethernet: in.Ethernet, addresses: newAddresses(in.Ethernet), points: newPoints(), slots: 1, spread: 1}
+func newState(in *Input, large int) *state {
+	s := &state{ethernet: in.Ethernet, addresses: newAddresses(in.Ethernet), points: newPoints(), slots: 1, spread: 1, large: large}
 	s.builder = &builder{arena: &s.arena, rules: s.rule}
 	s.arena.nodes = append(s.arena.nodes, node{}) // reference 0 is a leaf without entries
 	s.setRule(0, nil)
@@ -102,6 +104,9 @@ func (s *state) use(slot uint32, r *policy.Rule, on bool) {
 // section around them.
 func (s *state) diff(index int, sections []*policy.Section) (changes []change) {
 	t := s.tiers[index]
+	if slices.EqualFunc(t.sections, sections, func(a section, b *policy.Section) bool { return a.Section == b }) {
+		return nil
+	}
 	before := make(map[*policy.Section][]uint32, len(t.sections))
 	for _, sec := range t.sections {
 		before[sec.Section] = sec.slots
@@ -165,24 +170,24 @@ func (s *state) newSlot() uint32 {
 func (s *state) reorder(t *tier, changes []change) []change {
 	ranks := make([]uint32, s.slots)
 	copy(ranks, s.ranks)
-	order := make([]uint32, 0, len(t.order)+len(changes))
-	var kept, before []uint32
-	isNew := make(map[uint32]bool, len(changes))
+	isNew := make([]bool, s.slots)
 	for _, c := range changes {
 		isNew[c.slot] = c.was == nil
 	}
+	order := make([]uint32, 0, len(t.order)+len(changes))
 	for _, sec := range t.sections {
-		for _, slot := range sec.slots {
-			if !isNew[slot] {
-				kept, before = append(kept, slot), append(before, ranks[slot])
-			}
-			order = append(order, slot)
+		order = append(order, sec.slots...)
+	}
+	kept := make([]uint32, 0, len(order))
+	for _, slot := range order {
+		if !isNew[slot] {
+			kept = append(kept, slot)
 		}
 	}
-	for _, i := range outOfOrder(before) {
-		r := *s.rule(kept[i])
+	for _, slot := range outOfOrder(kept, func(slot uint32) uint32 { return ranks[slot] }) {
+		r := *s.rule(slot)
 		r.moves++
-		changes = append(changes, change{kept[i], s.rule(kept[i]), &r})
+		changes = append(changes, change{slot, s.rule(slot), &r})
 	}
 	for i, slot := range order {
 		ranks[slot] = uint32(i)
@@ -191,16 +196,17 @@ func (s *state) reorder(t *tier, changes []change) []change {
 	return changes
 }
 
-// outOfOrder returns the indexes of as few numbers as possible without which the others ascend: all but a
+// outOfOrder returns as few elements as possible without which the others ascend in rank: all but a
 // longest ascending subsequence.
-func outOfOrder(x []uint32) (out []int) {
-	if slices.IsSorted(x) {
+func outOfOrder(x []uint32, rank func(uint32) uint32) (out []uint32) {
+	byRank := func(a, b uint32) int { return cmp.Compare(rank(a), rank(b)) }
+	if slices.IsSortedFunc(x, byRank) {
 		return nil
 	}
-	var tails []int // of the ascending subsequences of each length, the index of the smallest last number
+	var tails []int // of the ascending subsequences of each length, the index of the smallest last element
 	prev := make([]int, len(x))
 	for i := range x {
-		n, _ := slices.BinarySearchFunc(tails, x[i], func(at int, v uint32) int { return int(x[at]) - int(v) })
+		n, _ := slices.BinarySearchFunc(tails, x[i], func(at int, v uint32) int { return byRank(x[at], v) })
 		prev[i] = -1
 		if n > 0 {
 			prev[i] = tails[n-1]
@@ -216,7 +222,7 @@ func outOfOrder(x []uint32) (out []int) {
 	}
 	for i := range in {
 		if !in[i] {
-			out = append(out, i)
+			out = append(out, x[i])
 		}
 	}
 	return out
@@ -266,25 +272,9 @@ func (s *state) noteSets(in *Input) {
 	s.points.space.grow(n)
 	s.atAddress = append(s.atAddress, make([]*policy.Set, n-len(s.atAddress))...)
 	s.atPoint = append(s.atPoint, make([]*policy.Set, n-len(s.atPoint))...)
-	for id := 1; id < n; id++ {
-		set := in.set(policy.SetID(id))
-		for _, at := range [...]struct {
-			sets []*policy.Set
-			sp   *space
-			set  func(id policy.SetID, was, now *policy.Set)
-		}{{s.atAddress, s.addresses.space, func(id policy.SetID, was, now *policy.Set) {
-			s.addresses.setSet(id, was, now, s.endpoints)
-		}}, {s.atPoint, s.points.space, s.points.setSet}} {
-			now := set
-			if len(at.sp.users[id]) == 0 {
-				now = nil
-			}
-			if was := at.sets[id]; was != now {
-				at.set(policy.SetID(id), was, now)
-				at.sets[id] = now
-			}
-		}
-	}
+	asAddress := func(id policy.SetID, was, now *policy.Set) { s.addresses.setSet(id, was, now, s.endpoints) }
+	noteUses(in, s.addresses.space.users, s.atAddress, asAddress)
+	noteUses(in, s.points.space.users, s.atPoint, s.points.setSet)
 	for i := range max(len(in.Endpoints), len(s.endpoints)) {
 		now := in.endpoint(uint16(i))
 		var was *policy.Endpoint
@@ -296,6 +286,20 @@ func (s *state) noteSets(in *Input) {
 		}
 	}
 	s.endpoints = slices.Clone(in.Endpoints)
+}
+
+// noteUses brings sets, those in use, up to date, and calls note for each that is another.
+func noteUses(in *Input, users [][]uint32, sets []*policy.Set, note func(id policy.SetID, was, now *policy.Set)) {
+	for id := 1; id < len(sets); id++ {
+		var now *policy.Set
+		if len(users[id]) > 0 {
+			now = in.set(policy.SetID(id))
+		}
+		if was := sets[id]; was != now {
+			note(policy.SetID(id), was, now)
+			sets[id] = now
+		}
+	}
 }
 
 // settle brings all classes up to date.
@@ -397,7 +401,7 @@ func (s *state) update(changes []change) {
 // wasteful reports whether so much is left of what there was that everything is better made anew.
 func (s *state) wasteful() bool {
 	for _, sp := range [...]*space{s.addresses.space, s.points.space} {
-		if sp.dead > len(sp.classes)/2+1024 {
+		if sp.dead > len(sp.classes)/2+8*s.large {
 			return true
 		}
 	}

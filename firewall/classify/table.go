@@ -76,7 +76,7 @@ type Stats struct {
 	Classes int // of addresses
 	Points  int // classes of ports
 	Trees   int // of rules
-	Memory  int // bytes that lookups read
+	Memory  int // bytes, with what is garbage until there is as much of it as of the rest
 	// Deepest is how many memory accesses, in cache lines, a Lookup may take at most: what the longest ways through a
 	// tree of each kind take together. Class takes Class4 or Class6 more, for each address.
 	Deepest        int

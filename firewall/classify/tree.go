@@ -26,6 +26,9 @@ type point [8]uint32
 //	[8..15] where each part goes on: a reference
 type node [16]uint32
 
+// absent is where a part begins that is not there; no number is as large.
+const absent = math.MaxUint32
+
 // A reference leads to a node or, with the uppermost bit, to the first entry of a leaf; 0 is a
 // leaf without entries.
 const leafRef = 1 << 31
@@ -41,10 +44,12 @@ type entry struct {
 
 const (
 	entryFamilies = 9       // shift: bits as policy.Families
-	entryAsk      = 1 << 11 // the ranges are wider than the rule is
 	entryLast     = 1 << 12 // of the leaf
 	entryMore     = 1 << entryMoreBit
 	entryMoreBit  = 13 // the next entry has more ranges of the same rule: both have to match
+
+	entryDims = 14 // shift: bits of the dimensions in which the ranges are wider than the rule is
+	entryAsk  = (1<<dimensions - 1) << entryDims
 )
 
 // arena holds the nodes and entries of all trees. It only grows: Tables before have the front part of
@@ -68,12 +73,13 @@ type item struct {
 
 // builder makes trees. Its scratch memory is kept.
 type builder struct {
-	arena  *arena
-	rules  func(slot uint32) *rule
-	bounds []uint32
-	sample []item
-	chosen [7]uint32
-	made   weight
+	arena   *arena
+	rules   func(slot uint32) *rule
+	bounds  []uint32
+	sample  []item
+	chosen  [7]uint32
+	made    weight
+	dropped weight // what renew has replaced
 }
 
 const (
@@ -88,12 +94,17 @@ const (
 	expanded = 4
 )
 
-// wayOfAsk is how many memory accesses asking a rule takes: the page, the rule, its atoms, and for each of
-// its spans a search.
-func (r *rule) wayOfAsk() int {
+// wayOfAsk is how many memory accesses asking a rule about some dimensions takes: the page, the rule, and for each
+// of its spans that matter a search.
+func (r *rule) wayOfAsk(dims uint32) int {
 	n := 1 + 2
-	for _, s := range r.dims {
-		n += searchCost(s)
+	for d, s := range r.dims {
+		if dims>>d&1 != 0 {
+			n += searchCost(s)
+		}
+	}
+	if dims>>dimService == 0 {
+		return n
 	}
 	for i := range r.atoms {
 		n += 1 + searchCost(r.atoms[i].service) + searchCost(r.atoms[i].srcPort)
@@ -107,9 +118,18 @@ func searchCost(s spans) int { return max(1, bits.Len(uint(len(s)))-2) }
 // build makes the tree of items, which are in the order of evaluation, and returns where it begins.
 func (b *builder) build(items []item, settled uint8) (uint32, weight) {
 	b.made = weight{}
+	items, region := b.begin(items, settled)
+	ref := b.tree(items, &region, budgetOf(items), 1)
+	return ref, b.made
+}
+
+func budgetOf(items []item) int { return budgetFactor*len(items) + 256 }
+
+// begin returns the whole region, and the items with what is open in it; it writes items.
+func (b *builder) begin(items []item, settled uint8) ([]item, [dimensions]span) {
 	region := [dimensions]span{}
 	for d := range region {
-		region[d] = span{0, math.MaxUint32}
+		region[d] = span{0, topLabel}
 	}
 	region[dimService].hi, region[dimSrcPort].hi = 1<<24-1, 1<<16-1
 	open := items[:0]
@@ -125,8 +145,7 @@ func (b *builder) build(items []item, settled uint8) (uint32, weight) {
 			break
 		}
 	}
-	ref := b.tree(open, &region, budgetFactor*len(open)+256, 1)
-	return ref, b.made
+	return open, region
 }
 
 func covers(s spans, r span) bool {
@@ -165,7 +184,7 @@ func (b *builder) tree(items []item, region *[dimensions]span, budget, depth int
 	var n node
 	bounds := b.chosen
 	for i := range 7 {
-		n[i] = math.MaxUint32
+		n[i] = absent
 		if i < parts-1 {
 			n[i] = bounds[i]
 		}
@@ -327,8 +346,8 @@ func (b *builder) leaf(items []item, region *[dimensions]span, depth int) uint32
 	at := len(b.arena.entries)
 	asked := 0
 	for _, it := range items {
-		if b.write(it, region) {
-			asked += b.rules(it.slot).wayOfAsk()
+		if dims := b.write(it, region); dims != 0 {
+			asked += b.rules(it.slot).wayOfAsk(dims)
 		}
 	}
 	n := len(b.arena.entries) - at
@@ -345,8 +364,8 @@ func (b *builder) leaf(items []item, region *[dimensions]span, depth int) uint32
 // lines returns how many cache lines so many entries lie in.
 func lines(at, n int) int { return (at+n+1)/2 - at/2 }
 
-// write adds the entries of one item, and reports whether they leave anything to the rule.
-func (b *builder) write(it item, region *[dimensions]span) (ask bool) {
+// write adds the entries of one item, and returns, as bits, the dimensions that they leave to the rule.
+func (b *builder) write(it item, region *[dimensions]span) (ask uint32) {
 	r := b.rules(it.slot)
 	var boxes [expanded][]dimSpan
 	count := 1
@@ -357,7 +376,7 @@ func (b *builder) write(it item, region *[dimensions]span) (ask bool) {
 		in := b.spans(it, d).and(region[d])
 		if len(in)*count > expanded {
 			in = spans{{in[0].lo, in[len(in)-1].hi}}
-			ask = true
+			ask |= 1 << d
 		}
 		for i := len(in)*count - 1; i >= 0; i-- {
 			boxes[i] = append(slices.Clone(boxes[i/len(in)]), dimSpan{d, in[i%len(in)]})
@@ -377,9 +396,7 @@ func (b *builder) write(it item, region *[dimensions]span) (ask bool) {
 			if box = box[min(3, len(box)):]; len(box) > 0 {
 				e.meta |= entryMore
 			}
-			if ask {
-				e.meta |= entryAsk
-			}
+			e.meta |= ask << entryDims
 			b.arena.entries = append(b.arena.entries, e)
 		}
 	}

@@ -51,5 +51,5 @@ func (t *Table) scan(at uint32, p *point, family uint32) uint32 {
 // confirms reports whether what an entry leaves to others holds a point, too.
 func (t *Table) confirms(at uint32, p *point, family uint32) bool {
 	e := &t.entries[at]
-	return (e.meta&entryMore == 0 || t.entries[at+1].holds(p, family)) && (e.meta&entryAsk == 0 || t.rule(e.slot).holds(p))
+	return (e.meta&entryMore == 0 || t.entries[at+1].holds(p, family)) && (e.meta&entryAsk == 0 || t.rule(e.slot).holds(p, e.meta&entryAsk>>entryDims))
 }
