@@ -21,6 +21,7 @@ import (
 //	GET   /v1/policy/eval       PolicyAnswer; the query is a PolicyQuery
 //	GET   /v1/policy/lint       PolicyLint
 //	GET   /v1/log               the last ?lines= that the daemon logged, text
+//	GET   /v1/log/firewall      {"items": [FirewallLogLine...]}; ?lines= after= port= rule=
 //	GET   /v1/log/levels        {"": "INFO", COMPONENT: LEVEL}; PATCH changes those that are given
 //	POST  /v1/takeover/confirm  keeps a device that was taken over
 //	GET   /healthz, /readyz     200 or 503

@@ -132,6 +132,15 @@ func (s *shown) portName(number uint16) string {
 	return "#" + strconv.Itoa(int(number))
 }
 
+// PortName returns the name of a port in force by its number; empty if there is none.
+func (n *Node) PortName(number uint16) string {
+	s := n.shown.Load()
+	if s == nil {
+		return ""
+	}
+	return s.names().byPort[number]
+}
+
 // look returns what is in force, after it has made sure that the objects that a
 // filter names are there.
 func (n *Node) look(f *api.Filter) (*shown, error) {

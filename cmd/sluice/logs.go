@@ -49,7 +49,7 @@ some 2000, also where nothing reads its standard error.`,
 	f.IntVarP(&lines, "lines", "n", 100, "how many lines, at most")
 	f.BoolVarP(&follow, "follow", "f", false, "show further lines as they come, until interrupted")
 	at.addFlags(cmd)
-	cmd.AddCommand(newLogLevel())
+	cmd.AddCommand(newLogFirewall(), newLogLevel())
 	return cmd
 }
 

@@ -85,6 +85,7 @@ daemon at a time.`,
 	f.DurationVar(&c.CPULatency, "cpu-latency", 0, "while frames pass, keep idle CPUs from states that take longer to leave, as 0s or 10us; default: the kernel's choice")
 	f.StringArrayVar(&c.Takeover, "takeover", nil, "DEV or NETNS/DEV: a device that may be taken although the host uses it itself; may be repeated")
 	f.DurationVar(&c.TakeoverTimeout, "takeover-timeout", daemon.DefaultTakeoverTimeout, "how long a taken device waits for sluice takeover confirm before it is given back")
+	f.StringVar(&c.FirewallLog, "firewall-log", "", "file for what logged firewall rules do, FILE.1 to FILE.3 are those before; default: only sluice log firewall shows it")
 	f.StringVar(&level, "log-level", "info", "debug, info, warn or error; also for a component each: info,store=debug")
 	f.StringVar(&format, "log-format", "text", "text or json")
 	return cmd

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -85,6 +86,24 @@ func (c *Client) EvaluatePolicy(ctx context.Context, q *api.PolicyQuery) (*api.P
 		return nil, err
 	}
 	return &a, nil
+}
+
+// FirewallLog returns the newest lines of the firewall's log, oldest first.
+func (c *Client) FirewallLog(ctx context.Context, f *api.FirewallLogFilter) ([]api.FirewallLogLine, error) {
+	q := url.Values{}
+	for name, n := range map[string]uint64{"after": f.After, "lines": uint64(max(f.Lines, 0)), "rule": uint64(f.Rule)} {
+		if n != 0 {
+			q.Set(name, strconv.FormatUint(n, 10))
+		}
+	}
+	if f.Port != "" {
+		q.Set("port", f.Port)
+	}
+	var list api.List[api.FirewallLogLine]
+	if err := c.value(ctx, question{path: "/v1/log/firewall", query: q}, &list); err != nil {
+		return nil, err
+	}
+	return list.Items, nil
 }
 
 // LintPolicy returns which of the firewall's rules do not do what they seem to.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
 	"strconv"
 
@@ -128,6 +129,27 @@ func (s *Server) logLines(w *response, r *request) error {
 			return nil // the client is gone: nobody hears of it
 		}
 	}
+	return nil
+}
+
+func (s *Server) firewallLog(w *response, r *request) error {
+	if s.options.Firewall == nil {
+		return notServed("the firewall's log")
+	}
+	f := api.FirewallLogFilter{After: r.number("after"), Lines: fewLines, Port: r.Get("port")}
+	if r.Has("lines") {
+		f.Lines = int(min(r.number("lines"), maxLines))
+	}
+	if rule := r.number("rule"); rule <= math.MaxUint32 {
+		f.Rule = uint32(rule)
+	} else {
+		return api.Invalid("rule %d: no rule has an ID above %d", rule, uint32(math.MaxUint32))
+	}
+	list := s.options.Firewall.FirewallLines(&f)
+	if list == nil {
+		list = []api.FirewallLogLine{}
+	}
+	w.json(http.StatusOK, api.List[api.FirewallLogLine]{Items: list})
 	return nil
 }
 

@@ -40,3 +40,9 @@ type Logs interface {
 	// LogLines returns the last lines that were logged, oldest first, as they were written.
 	LogLines(most int) []string
 }
+
+// FirewallLog is what logged rules have done.
+type FirewallLog interface {
+	// FirewallLines returns the newest lines that a filter wants, oldest first.
+	FirewallLines(*api.FirewallLogFilter) []api.FirewallLogLine
+}

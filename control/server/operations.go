@@ -180,6 +180,16 @@ func daemonOperations() []*operation {
 			media: mediaText, fails: []int{http.StatusNotImplemented}, serve: (*Server).logLines,
 		},
 		{
+			method: http.MethodGet, path: "/v1/log/firewall", summary: "What logged rules of the firewall have done last, oldest first", role: api.RoleViewer,
+			query: []argument{
+				{name: "lines", form: formNumber, doc: "how many at most; 1000 if it is not given"},
+				{name: "after", form: formNumber, doc: "only lines behind the one of this number"},
+				{name: "port", doc: "only what was asked at this port"},
+				{name: "rule", form: formNumber, doc: "only what the rule with this ID has done"},
+			},
+			answer: api.List[api.FirewallLogLine]{}, fails: []int{http.StatusNotImplemented}, serve: (*Server).firewallLog,
+		},
+		{
 			method: http.MethodGet, path: "/v1/log/levels", summary: `The log level of each component, "" for the others`, role: api.RoleViewer,
 			answer: map[string]string{}, fails: []int{http.StatusNotImplemented}, serve: (*Server).logLevels,
 		},

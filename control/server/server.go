@@ -69,10 +69,11 @@ type Options struct {
 	// TLS says how Run serves others than those on this machine; nil: not at all.
 	TLS *TLS
 
-	// Objects is the desired state, Logs what the daemon writes; nil: who asks is
-	// told that this daemon has none (501).
-	Objects Objects
-	Logs    Logs
+	// Objects is the desired state, Logs what the daemon writes, Firewall what the
+	// firewall's rules do; nil: who asks is told that this daemon has none (501).
+	Objects  Objects
+	Logs     Logs
+	Firewall FirewallLog
 
 	// Log hears of panics and of connections that go wrong; default: nobody.
 	Log *slog.Logger

@@ -58,7 +58,7 @@ func (a *answerer) serve(d *Daemon) {
 	a.stop, a.done = stop, make(chan error, 1)
 	log := component(d.config.Log, "api")
 	s := server.New(source{d.node, d}, server.Options{
-		Admins: d.config.Access.Admins, Viewers: d.config.Access.Viewers, Log: log, Objects: d.objects(), Logs: d.config.Logs,
+		Admins: d.config.Access.Admins, Viewers: d.config.Access.Viewers, Log: log, Objects: d.objects(), Logs: d.config.Logs, Firewall: d.firewall,
 	})
 	go func() {
 		err := s.Serve(ctx, a.listeners...)

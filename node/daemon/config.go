@@ -66,6 +66,10 @@ type Config struct {
 	// Logs is what Log writes, for the API; nil is nothing that can be asked for.
 	Logs server.Logs
 
+	// FirewallLog is the file that gets the firewall's log, which is replaced at 64 MiB; FILE.1 to FILE.3 are those
+	// before. Empty: the newest lines are kept for the API, and no more.
+	FirewallLog string
+
 	// Signals are SIGHUP, which reloads, and once the daemon is ending any
 	// other, which ends it at once. May be nil.
 	Signals <-chan os.Signal

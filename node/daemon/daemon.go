@@ -48,7 +48,8 @@ type Daemon struct {
 	stopBackground func() // nil until there is something to stop
 	trials         *takeovers
 	answers        *answerer // nil without an API
-	stdin          []byte    // what was read of "-"
+	firewall       *firewallLog
+	stdin          []byte // what was read of "-"
 	started        time.Time
 
 	asks   chan asked    // of Change; Run's goroutine takes them
@@ -129,6 +130,9 @@ func (d *Daemon) start() (err error) {
 	if err := d.makeNode(m, planned); err != nil {
 		return err
 	}
+	if err := d.openFirewallLog(); err != nil {
+		return err
+	}
 	if err := d.node.Start(dataplane.DefaultIdle, workerNice); err != nil {
 		return err
 	}
@@ -162,6 +166,7 @@ func (d *Daemon) background() {
 			d.log.Debug("all memory is there", "residentMiB", residentMemory()>>20)
 		})
 	}
+	running.Go(func() { d.firewall.run(done) })
 	if d.config.HoldCPULatency {
 		running.Go(func() { d.holdLatency(done) })
 	}
@@ -316,6 +321,7 @@ func (d *Daemon) close() error {
 	if d.node != nil {
 		errs = append(errs, d.node.Close())
 	}
+	errs = append(errs, d.firewall.close())
 	errs = append(errs, d.closeState())
 	if d.lock != nil {
 		errs = append(errs, d.lock.Close())
