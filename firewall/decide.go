@@ -35,6 +35,7 @@ type look struct {
 
 	key   classify.Key // of the packet, valid iff keyed
 	keyed bool
+	found *classify.Match // for key at the sender's port; nil if its rules were not asked
 
 	ports     [2]uint16          // where rules were asked
 	asked     [2]*classify.Match // that let it pass; nil if none was asked
@@ -46,7 +47,7 @@ type look struct {
 func (l *look) reset() {
 	l.active, l.known, l.reply, l.keyed = false, false, false, false
 	l.was, l.flags = [2]uint32{}, 0
-	l.asked, l.refusedBy = [2]*classify.Match{}, nil
+	l.asked, l.found, l.refusedBy = [2]*classify.Match{}, nil, nil
 }
 
 const (
@@ -171,8 +172,13 @@ func (f *Firewall) ask(d *dataplane.Decision, l *look, at *point, port uint16) {
 		// Whom it is for is known by now: the sources of connections are translated after this, and of no concern.
 		l.key, l.keyed = f.keyOfPacket(d.Info, d.Frame(), &d.Translated), true
 	}
+	if at.index == atIngress && l.found != nil && !f.directed && f.ip.Alike(l.ports[atEgress], port) {
+		f.apply(d, l, at, l.found) // no rule tells the two ends apart
+		return
+	}
 	l.key.Port, l.key.Direction = port, at.direction
-	f.apply(d, l, at, f.find(&l.key))
+	l.found = f.find(&l.key)
+	f.apply(d, l, at, l.found)
 }
 
 // apply does what a rule says.

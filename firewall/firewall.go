@@ -22,6 +22,7 @@ type Firewall struct {
 	ip       *classify.Table
 	tiered   bool            // there are rules in tier early
 	blank    bool            // there are no rules but the default
+	directed bool            // some rules are for one direction
 	ethernet *classify.Table // nil: no rules about frames
 
 	byDefault         classify.Match

@@ -75,9 +75,10 @@ func (s *State) Resets() reply.ResetStats { return s.resets.Stats() }
 
 // summary is what preparing for a section's rules takes.
 type summary struct {
-	pages   map[int]bool // of counters
-	limited []*policy.Rule
-	logged  []classify.Match
+	pages    map[int]bool // of counters
+	limited  []*policy.Rule
+	logged   []classify.Match
+	directed bool // some rules are for one direction
 }
 
 // prepare makes room for what a Firewall's rules count. Sections that are the same are not looked at again.
@@ -93,6 +94,7 @@ func (s *State) prepare(f *Firewall) (err error) {
 		}
 		next[section] = one
 		maps.Copy(all.pages, one.pages)
+		f.directed = f.directed || one.directed
 		s.sweep.wanted = s.sweep.wanted || section.Established == policy.Reset
 		all.limited = append(all.limited, one.limited...)
 		all.logged = append(all.logged, one.logged...)
@@ -111,6 +113,7 @@ func summarize(section *policy.Section) *summary {
 	for i := range section.Rules {
 		r := &section.Rules[i]
 		one.pages[int(r.ID>>countBits)] = true
+		one.directed = one.directed || r.Directions != policy.In|policy.Out
 		if r.PerRule|r.PerSource != 0 {
 			one.limited = append(one.limited, r)
 		}
