@@ -58,6 +58,8 @@ const (
 
 	opSessions  op = "sessions"
 	opLearned   op = "learned"
+	opPackets   op = "packets"
+	opBegun     op = "begun"
 	opNeighbors op = "neighbors"
 	opDecided   op = "decided"
 	opEnded     op = "ended"
@@ -125,7 +127,7 @@ func (s *scenario) add(l *line) error {
 		l.repeat, words = n, words[2:]
 	}
 	switch op(words[0]) {
-	case opWait, opApply, opDown, opUp, opSessions, opLearned, opNeighbors, opDecided, opEnded:
+	case opWait, opApply, opDown, opUp, opSessions, opLearned, opNeighbors, opDecided, opEnded, opPackets, opBegun:
 		l.op, words = op(words[0]), words[1:]
 	default:
 		if len(words) < 3 {
@@ -156,7 +158,7 @@ func (s *scenario) understand(l *line, words []string) (err error) {
 		s.stimulus(l)
 	case opOut, opDrop, opHeld, opUsed:
 		return s.expect(l)
-	case opSessions, opLearned, opNeighbors, opDecided, opEnded:
+	case opSessions, opLearned, opNeighbors, opDecided, opEnded, opPackets, opBegun:
 		if len(words) == 2 {
 			l.port, words = words[0], words[1:]
 		}
@@ -344,7 +346,7 @@ func (s *scenario) archive() *txtar.Archive {
 				script.WriteString(l.text + "\n")
 			}
 			continue
-		case opSessions, opLearned, opNeighbors, opDecided, opEnded:
+		case opSessions, opLearned, opNeighbors, opDecided, opEnded, opPackets, opBegun:
 			words := strings.Fields(l.text)
 			words[len(words)-1] = strconv.Itoa(l.got)
 			script.WriteString(strings.Join(words, " ") + "\n")

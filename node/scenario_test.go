@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/firewall/policy"
 	"github.com/sluice-net/sluice/flowtable"
 	"github.com/sluice-net/sluice/internal/frametext"
 	"github.com/sluice-net/sluice/node"
@@ -127,6 +128,7 @@ type stage struct {
 	model   *control.Model
 	devices map[string]*mem.Port // of all ports that there are
 	numbers map[string]uint16    // of all ports that there ever were
+	rules   map[string]uint32    // of all rules that there ever were, by POLICY/RULE
 	now     int64
 	decided int // frames since the last stimulus that no permit answered for
 
@@ -152,7 +154,7 @@ func (g *stage) Sent(*dataplane.Worker, uint16, packet.Index) {}
 // play runs the scenario's script and returns where what happens differs from it.
 func (s *scenario) play(t *testing.T, workers int) (differences []string) {
 	g := &stage{
-		t: t, s: s, devices: map[string]*mem.Port{}, numbers: map[string]uint16{},
+		t: t, s: s, devices: map[string]*mem.Port{}, numbers: map[string]uint16{}, rules: map[string]uint32{},
 		now: int64(time.Hour), // not 0, which some read as "never"
 	}
 	g.model = g.compile("config.yaml")
@@ -184,6 +186,11 @@ func (g *stage) compile(file string) *control.Model {
 	require.Empty(g.t, faults)
 	for i := range m.Ports {
 		g.numbers[m.Ports[i].Name] = m.Ports[i].Number
+	}
+	for _, section := range m.Firewall.Sections {
+		for i := range section.Rules {
+			g.rules[section.Origin.Name+"/"+section.Rules[i].Name] = section.Rules[i].ID
+		}
 	}
 	return m
 }
@@ -335,6 +342,12 @@ func (g *stage) state(l *line) int {
 		return len(g.node.Routes().Neighbors())
 	case opDecided:
 		return g.decided
+	case opPackets, opBegun:
+		count := g.node.Rules()[g.ruleID(l.port)]
+		if l.op == opBegun {
+			return int(count.Sessions)
+		}
+		return int(count.Packets)
 	case opEnded:
 		for why, ended := range g.node.Engine().Table().Stats().Ended {
 			if l.port == flowtable.EndReason(why).String() {
@@ -343,6 +356,16 @@ func (g *stage) state(l *line) int {
 		}
 	}
 	return n
+}
+
+// ruleID finds a rule that there is or was by POLICY/RULE; "default" is the default rule.
+func (g *stage) ruleID(name string) uint32 {
+	if name == "default" {
+		return policy.DefaultRuleID
+	}
+	id, found := g.rules[name]
+	require.True(g.t, found, "%s: there is no rule %s; there are %v", g.s.path, name, g.rules)
+	return id
 }
 
 // end looks whether everything is accounted for.
