@@ -36,6 +36,13 @@ func lookAtAll(n *node.Node) (items int, err error) {
 	count(sizeOf(n.WorkerViews(f)))
 	count(sizeOf(n.DropViews(f)))
 	count(sizeOf(n.PoolViews(f)))
+	count(sizeOf(n.RuleViews(f)))
+	count(sizeOf(n.PolicyViews(f)))
+	count(sizeOf(n.GroupViews(f)))
+	_, why := n.EvaluatePolicy(&api.PolicyQuery{From: "a", To: "b", Protocol: "udp", Port: 53})
+	count(1, why)
+	_, why = n.LintPolicy()
+	count(1, why)
 	n.Status()
 	return items, err
 }

@@ -4,14 +4,13 @@ import (
 	"errors"
 	"iter"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/export"
 	"github.com/sluice-net/sluice/flowtable"
+	"github.com/sluice-net/sluice/node/policy"
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -56,20 +55,8 @@ func protocolNumber(text string) (int, error) {
 	if text == "" {
 		return -1, nil
 	}
-	if number, err := strconv.ParseUint(text, 10, 8); err == nil {
-		return int(number), nil
-	}
-	var names []string
-	for number := range 256 {
-		name := export.ProtocolName(uint8(number))
-		if strings.EqualFold(name, text) {
-			return number, nil
-		}
-		if _, err := strconv.Atoi(name); err != nil {
-			names = append(names, name)
-		}
-	}
-	return 0, api.Invalid("protocol %q: want a number up to 255, or one of %s", text, strings.Join(names, ", "))
+	number, err := policy.ProtocolNumber(text)
+	return int(number), err
 }
 
 // sessionFilter is what is asked for.
