@@ -28,6 +28,8 @@ func TestRun(t *testing.T) {
 		{"first packets", Config{Features: []Feature{L2, L3}, Flows: 20000, Frame: 64, Workers: 1, New: true}},
 		{"two workers", Config{Features: []Feature{L2, L3}, Flows: 2000, Frame: 64, Workers: 2}},
 		{"first packets of two workers", Config{Features: []Feature{L3}, Flows: 20000, Frame: 64, Workers: 2, New: true}},
+		{"through a firewall", Config{Features: []Feature{L2, L3, DFW}, Rules: 1000, Flows: 2000, Frame: 64, Workers: 1}},
+		{"first packets through a firewall", Config{Features: []Feature{L2, L3, DFW}, Rules: 100, Flows: 20000, Frame: 64, Workers: 2, New: true}},
 		{"with a look at the stages", Config{Features: []Feature{L3}, Flows: 500, Frame: 64, Workers: 2, Stages: true}},
 	} {
 		t.Run(row.why, func(t *testing.T) {
@@ -41,6 +43,7 @@ func TestRun(t *testing.T) {
 			require.Equal(t, row.c.Flows, r.FlowsSetUp)
 			require.Equal(t, row.c.Flows, r.Flows)
 			require.Equal(t, row.c.Workers, r.Workers)
+			require.Equal(t, row.c.Rules, r.Rules)
 			require.Equal(t, Names(row.c.Features), r.Features)
 			require.GreaterOrEqual(t, r.Packets, uint64(row.c.Workers))
 			require.GreaterOrEqual(t, r.Ledger.Received, r.Packets)
