@@ -37,7 +37,7 @@ func (e *Echo) Run(ctx context.Context) (map[string]*Heard, error) {
 	failed := make(chan error, 2*len(e.Ports))
 	var config net.ListenConfig
 	for _, port := range e.Ports {
-		h := &Heard{Ends: map[Outcome]int{}}
+		h := &Heard{Ends: tally()}
 		e.heard[strconv.Itoa(port)] = h
 		address := fmt.Sprintf(":%d", port)
 		streams, err := config.Listen(ctx, "tcp", address)

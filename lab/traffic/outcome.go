@@ -38,6 +38,15 @@ func Outcomes() []string {
 // IsOutcome reports whether a word is one of them.
 func IsOutcome(word string) bool { return slices.Contains(Outcomes(), word) }
 
+// tally counts outcomes. It has all of them, so that whoever reads it finds a zero too.
+func tally() map[Outcome]int {
+	n := map[Outcome]int{}
+	for _, word := range Outcomes() {
+		n[Outcome(word)] = 0
+	}
+	return n
+}
+
 // outcomeOf names what an error of a socket means. Errors that are about neither the way nor the other end,
 // such as that there are no more descriptors, are none.
 func outcomeOf(err error) (Outcome, bool) {

@@ -58,7 +58,7 @@ func (t *Talk) Run(ctx context.Context) (*Report, error) {
 		defer cancel()
 		defer time.AfterFunc(t.Duration, cancel).Stop()
 	}
-	v := &conversation{Talk: t, report: &Report{Outcomes: map[Outcome]int{}}, begin: time.Now()}
+	v := &conversation{Talk: t, report: &Report{Outcomes: tally()}, begin: time.Now()}
 	err := v.hold(ctx)
 	v.report.Seconds = math.Round(time.Since(v.begin).Seconds()*1000) / 1000
 	return v.report, err
