@@ -3,32 +3,36 @@ package lint
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/sluice-net/sluice/firewall/policy"
+	"github.com/sluice-net/sluice/internal/classbench"
+	"github.com/sluice-net/sluice/internal/cputime"
 	"github.com/sluice-net/sluice/packet"
 )
 
-// shape is how the rules of a large policy are made.
-type shape struct {
-	name     string
-	anybody  int // percent of sources and of destinations that are any
-	prefixes bool
-	applied  bool // rules are at groups, not everywhere
-	allow    int  // percent
+// maker makes policies of so many rules, the same each time.
+type maker struct {
+	name string
+	make func(n int) *policy.Policy
 }
 
-var shapes = []shape{
-	{name: "acl", anybody: 5, prefixes: true, allow: 70},
-	{name: "fw", anybody: 40, prefixes: true, allow: 70},
-	{name: "groups", anybody: 10, applied: true, allow: 90},
+// makers are rules as ClassBench has them, and rules about groups.
+func makers() []maker {
+	all := []maker{{"groups", groupRules}}
+	for _, shape := range classbench.Shapes() {
+		all = append(all, maker{shape.Name, func(n int) *policy.Policy {
+			r := classbench.Generate(shape, n, 1)
+			p := endpoints()
+			p.Sections, p.Sets = r.Sections, r.Sets
+			return p
+		}})
+	}
+	return all
 }
 
-// largePolicy returns a policy of n rules: source and destination are networks within
-// each other, as in ClassBench's sets, or groups of 500 endpoints.
-func largePolicy(n int, sh shape, seed uint64) *policy.Policy {
-	r := rand.New(rand.NewPCG(seed, 1))
+// endpoints returns a policy without rules that drops by default, for 500 ports.
+func endpoints() *policy.Policy {
 	p := &policy.Policy{
 		Sets: []*policy.Set{nil, nil}, Endpoints: make([]*policy.Endpoint, 501), Excluded: policy.None,
 		Default: policy.Rule{ID: policy.DefaultRuleID, Action: policy.Drop},
@@ -39,103 +43,72 @@ func largePolicy(n int, sh shape, seed uint64) *policy.Policy {
 			Addresses: []packet.Addr{packet.AddrFrom4(&[4]byte{10, 0, byte(i >> 8), byte(i)})},
 		}
 	}
+	return p
+}
+
+// groupRules returns a policy as micro-segmentation has it: what a group of ports may be sent, by
+// another group.
+func groupRules(n int) *policy.Policy {
+	r := rand.New(rand.NewPCG(1, 1))
+	p := endpoints()
 	groups := max(8, n/10)
-	if sh.prefixes {
-		groups = max(8, n/3)
-	}
 	for range groups {
 		s := &policy.Set{}
-		if sh.prefixes {
-			a := [4]byte{byte(10 + r.IntN(4)), byte(r.IntN(8)), byte(r.IntN(256)), byte(r.IntN(256))}
-			bits := []uint8{104, 112, 120, 120, 124, 128, 128, 128}[r.IntN(8)]
-			first, _ := bounds(policy.Prefix{Addr: packet.AddrFrom4(&a), Bits: bits})
-			s.Prefixes = []policy.Prefix{{Addr: packet.AddrFrom16((*[16]byte)(&first)), Bits: bits}}
-		} else {
-			for port := uint16(1 + r.IntN(40)); int(port) < len(p.Endpoints); port += uint16(1 + r.IntN(200)) {
-				s.Ports = append(s.Ports, port)
-			}
+		for port := uint16(1 + r.IntN(40)); int(port) < len(p.Endpoints); port += uint16(1 + r.IntN(200)) {
+			s.Ports = append(s.Ports, port)
 		}
 		p.Sets = append(p.Sets, s)
-	}
-	who := func() policy.SetID {
-		if r.IntN(100) < sh.anybody {
-			return policy.Any
-		}
-		return policy.SetID(2 + r.IntN(groups))
 	}
 	section := &policy.Section{Category: policy.Application, Title: "all"}
 	for i := range n {
 		rule := policy.Rule{
-			ID: policy.FirstRuleID + uint32(i), Directions: policy.In | policy.Out, Families: policy.IPv4 | policy.IPv6,
-			Source: who(), Destination: who(), Action: policy.Drop,
+			ID: policy.FirstRuleID + uint32(i), Directions: policy.In, Families: policy.IPv4 | policy.IPv6,
+			AppliedTo: policy.SetID(2 + r.IntN(groups)), Source: policy.SetID(2 + r.IntN(groups)),
 		}
-		if sh.applied {
-			rule.AppliedTo, rule.Directions, rule.Destination = policy.SetID(2+r.IntN(groups)), policy.In, policy.Any
+		if r.IntN(10) == 0 {
+			rule.Source, rule.Action = policy.Any, policy.Drop
 		}
-		if r.IntN(100) < sh.allow {
-			rule.Action = policy.Allow
-		}
-		switch k := r.IntN(10); {
-		case k < 7:
-			port := uint16(r.IntN(200))
-			if r.IntN(5) == 0 {
-				port = 80
-			}
-			rule.Services = []policy.Service{{Protocol: packet.ProtoTCP, DestPorts: []policy.PortRange{{First: port, Last: port}}}}
-		case k < 9:
-			rule.Services = []policy.Service{{Protocol: packet.ProtoUDP, DestPorts: []policy.PortRange{{First: 1024, Last: 65535}}}}
+		if r.IntN(10) > 0 {
+			rule.Services = tcp(uint16(r.IntN(200)), uint16(r.IntN(10)))
 		}
 		section.Rules = append(section.Rules, rule)
 	}
-	// The special before the general, as people order rules: so that most of them decide something.
-	slices.SortStableFunc(section.Rules, func(a, b policy.Rule) int { return special(p, &b) - special(p, &a) })
 	p.Sections = []*policy.Section{section}
 	return p
 }
 
-// special says how much a rule asks of packets.
-func special(p *policy.Policy, r *policy.Rule) (n int) {
-	for _, id := range []policy.SetID{r.Source, r.Destination, r.AppliedTo} {
-		if s := p.Sets[id]; s != nil && len(s.Prefixes) > 0 {
-			n += int(s.Prefixes[0].Bits)
-		} else if s != nil {
-			n += 128 - len(s.Ports)
+// forEach runs a benchmark with each kind of policy, and reports the CPU time that a turn takes.
+func forEach(b *testing.B, turn func(b *testing.B, a, again *policy.Policy)) {
+	for _, m := range makers() {
+		for _, n := range []int{1000, 10000} {
+			b.Run(fmt.Sprintf("%s/%d", m.name, n), func(b *testing.B) {
+				p, again := m.make(n), m.make(n)
+				cpu := cputime.Process()
+				for b.Loop() {
+					turn(b, p, again)
+				}
+				b.ReportMetric(float64(cputime.Process()-cpu)/1e6/float64(b.N), "cpu-ms/op")
+			})
 		}
 	}
-	return n
 }
 
 func BenchmarkAnalyze(b *testing.B) {
-	for _, sh := range shapes {
-		for _, n := range []int{1000, 10000} {
-			b.Run(fmt.Sprintf("%s/%d", sh.name, n), func(b *testing.B) {
-				p := largePolicy(n, sh, 1)
-				kinds := make(map[Kind]int)
-				for b.Loop() {
-					clear(kinds)
-					for _, f := range Analyze(p, nil, Options{}).Findings {
-						kinds[f.Kind]++
-					}
-				}
-				for _, k := range []Kind{Shadowed, Redundant, Undecided} {
-					b.ReportMetric(float64(kinds[k]), string(k))
-				}
-			})
+	forEach(b, func(b *testing.B, p, _ *policy.Policy) {
+		kinds := make(map[Kind]int)
+		for _, f := range Analyze(p, nil, Options{}).Findings {
+			kinds[f.Kind]++
 		}
-	}
+		for _, k := range []Kind{Shadowed, Redundant, Undecided} {
+			b.ReportMetric(float64(kinds[k]), string(k))
+		}
+	})
 }
 
 func BenchmarkEqual(b *testing.B) {
-	for _, sh := range shapes {
-		for _, n := range []int{1000, 10000} {
-			b.Run(fmt.Sprintf("%s/%d", sh.name, n), func(b *testing.B) {
-				p, q := largePolicy(n, sh, 1), largePolicy(n, sh, 1)
-				for b.Loop() {
-					if _, equal := Equal(p, q, Options{}); !equal {
-						b.Fatal("a policy must be equal to itself")
-					}
-				}
-			})
+	forEach(b, func(b *testing.B, p, again *policy.Policy) {
+		if _, equal := Equal(p, again, Options{}); !equal {
+			b.Fatal("a policy must be equal to itself")
 		}
-	}
+	})
 }

@@ -91,7 +91,7 @@ func but(p *policy.Policy, ids ...uint32) *policy.Policy {
 // TestAgainstEveryPacket: what Analyze says of random policies is what trying every packet shows.
 func TestAgainstEveryPacket(t *testing.T) {
 	t.Parallel()
-	policies := 250
+	policies := 160
 	if testing.Short() {
 		policies = 40
 	}
@@ -296,7 +296,7 @@ func (c *check) contradiction(r, o *checked, got map[[2]uint32]bool) {
 // TestEqualAgainstEveryPacket: two random policies are equal exactly if they do the same to every packet.
 func TestEqualAgainstEveryPacket(t *testing.T) {
 	t.Parallel()
-	rounds := 200
+	rounds := 140
 	if testing.Short() {
 		rounds = 50
 	}

@@ -1,17 +1,22 @@
 package lint
 
-import "github.com/sluice-net/sluice/firewall/policy"
+import (
+	"cmp"
+
+	"github.com/sluice-net/sluice/firewall/policy"
+)
 
 // maxNatural is how many ports are tried for a natural witness, in each direction.
 const maxNatural = 16
 
 // natural returns a witness for the query that has just been answered: if there is one within a few tries, a
-// packet that its port would send from, or receive for, one of its own addresses.
+// packet that its port would send from, or receive for, one of its own addresses, to or from another.
 func (s *searcher) natural() *Witness {
 	if s.y.ethernet {
 		return s.witnessAt(s.cell)
 	}
 	q, kept := s.last, s.cell
+	var toItself *Witness // which nobody sends over a network
 	for _, direction := range [...]policy.Direction{policy.Out, policy.In} {
 		tries := 0
 		for i, port := range s.y.ports {
@@ -29,10 +34,18 @@ func (s *searcher) natural() *Witness {
 			} else {
 				q.own[atDst] = &own
 			}
-			if s.find(&q) == found && s.y.places[s.cell.place].realm == realm {
-				return s.witnessAt(s.cell)
+			if s.find(&q) != found || s.y.places[s.cell.place].realm != realm {
+				continue
 			}
+			w := s.witnessAt(s.cell)
+			if w.Packet.Src != w.Packet.Dst {
+				return w
+			}
+			toItself = cmp.Or(toItself, w)
 		}
+	}
+	if toItself != nil {
+		return toItself
 	}
 	return s.witnessAt(kept)
 }
