@@ -172,7 +172,7 @@ func randomRules(r *rand.Rand) string {
 		return one("{l4Protocol: TCP, destinationPorts: ['80', '8000-8010']}", "{l4Protocol: UDP, sourcePorts: ['53']}", "{protocol: ICMPv4, icmpType: 8}",
 			"{protocolNumber: 47}", "{nestedService: "+name("f", 3)+"}", "{etherType: 0x0806}", "{l4Protocol: TCP, destinationPorts: ['90-80']}")
 	}
-	switch r.IntN(12) {
+	switch r.IntN(13) {
 	case 0, 1, 2:
 		return fmt.Sprintf("{apiVersion: sluice.dev/v1, kind: Group, metadata: {name: %s%s}, spec: {%s}}", name("g", 4), space(), strings.TrimPrefix(
 			maybe(2, ", podSelector: "+selector())+maybe(4, ", namespaceSelector: "+selector())+maybe(6, ", namespaces: ["+name("s", 3)+"]")+maybe(5, ", segments: ["+name("s", 3)+"]")+
@@ -200,6 +200,9 @@ func randomRules(r *rand.Rand) string {
 		return one(
 			fmt.Sprintf("{apiVersion: sluice.dev/v1, kind: SessionTimerProfile, metadata: {name: %s%s}, spec: {sequenceNumber: %d, appliedTo: [%s], timers: {tcpOpening: %d}}}", name("t", 2), space(), r.IntN(3), one("ANY", group()), 1+r.IntN(5)),
 			fmt.Sprintf("{apiVersion: sluice.dev/v1, kind: FloodProtectionProfile, metadata: {name: %s}, spec: {appliedTo: [%s], udpActiveFlowLimit: %d}}", name("t", 2), one("ANY", group()), r.IntN(5)))
+	case 11:
+		return fmt.Sprintf("{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {name: %s}, spec: {tier: %s, priority: %d, subject: {namespaces: %s}, ingress: [{action: %s, from: [{namespaces: %s}]%s}]}}",
+			name("c", 3), one("Admin", "Baseline"), r.IntN(3), selector(), one("Accept", "Deny", "Pass"), selector(), maybe(2, ", protocols: [{destinationNamedPort: http}]"))
 	}
 	return fmt.Sprintf("{apiVersion: sluice.dev/v1, kind: NodeConfig, metadata: {name: a}, spec: {defaultRule: {action: %s}%s}}", one("ALLOW", "DROP", "REJECT"),
 		maybe(2, ", firewall: {exclude: ["+group()+"]"+maybe(2, ", kubernetes: {topSequence: 5, bottomSequence: "+one("3000", "100")+"}")+"}"))
@@ -214,44 +217,60 @@ func TestFirewallAgainstCompile(t *testing.T) {
 	}
 	models, faulty, shared := 0, 0, 0
 	for seed := range scenarios {
-		s := newScenario(uint64(seed) + 1000)
-		s.write = func() string {
-			if s.r.IntN(4) == 0 {
-				return randomObject(s.r, s.kinds)
-			}
-			return randomRules(s.r)
-		}
-		k := NewCompiler()
-		frozen := map[*Model]string{}
-		for step := range steps {
-			s.change(t)
-			for {
-				in := s.input(t, step)
-				want, wantFaults := Compile(in)
-				got, gotFaults := k.Compile(in)
-				require.Equal(t, wantFaults, gotFaults, "seed %d, step %d", seed, step)
-				if want == nil {
-					faulty++
-					s.mend(wantFaults)
-					continue
-				}
-				requireSameModel(t, want, got, "seed %d, step %d", seed, step)
-				checkModel(t, got)
-				checkFirewall(t, got)
-				if n := len(s.models); n > 0 {
-					shared += checkFirewallSharing(t, s.models[n-1].Firewall, got.Firewall)
-				}
-				models++
-				s.models = append(s.models, got)
-				frozen[got] = plainFirewall(got)
-				break
-			}
-		}
-		for m, text := range frozen {
-			require.Equal(t, text, plainFirewall(m), "a policy is not written to")
-		}
+		f, s := changeFirewall(t, uint64(seed)+1000, steps)
+		models, faulty, shared = models+steps, faulty+f, shared+s
 	}
 	t.Logf("%d models, %d faulty configurations, %d parts shared", models, faulty, shared)
 	require.Greater(t, faulty, models/10)
 	require.Greater(t, shared, models*3)
+}
+
+// FuzzFirewall does the same with other changes.
+func FuzzFirewall(f *testing.F) {
+	for seed := range uint64(4) {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) { changeFirewall(t, seed, 25) })
+}
+
+// changeFirewall makes so many configurations that are right, and returns how many were not, and how many
+// parts of policies were shared.
+func changeFirewall(t *testing.T, seed uint64, steps int) (faulty, shared int) {
+	s := newScenario(seed)
+	s.write = func() string {
+		if s.r.IntN(4) == 0 {
+			return randomObject(s.r, s.kinds)
+		}
+		return randomRules(s.r)
+	}
+	k := NewCompiler()
+	frozen := map[*Model]string{}
+	for step := range steps {
+		s.change(t)
+		for {
+			in := s.input(t, step)
+			want, wantFaults := Compile(in)
+			got, gotFaults := k.Compile(in)
+			require.Equal(t, wantFaults, gotFaults, "seed %d, step %d", seed, step)
+			if want == nil {
+				require.Nil(t, got)
+				faulty++
+				s.mend(wantFaults)
+				continue
+			}
+			requireSameModel(t, want, got, "seed %d, step %d", seed, step)
+			checkModel(t, got)
+			checkFirewall(t, got)
+			if n := len(s.models); n > 0 {
+				shared += checkFirewallSharing(t, s.models[n-1].Firewall, got.Firewall)
+			}
+			s.models = append(s.models, got)
+			frozen[got] = plainFirewall(got)
+			break
+		}
+	}
+	for m, text := range frozen {
+		require.Equal(t, text, plainFirewall(m), "a policy is not written to")
+	}
+	return faulty, shared
 }

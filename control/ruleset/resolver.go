@@ -192,13 +192,14 @@ func (r *Resolver) disturb(key policy.Origin) {
 // Check returns all faults of the objects that there are, sorted by object.
 func (r *Resolver) Check(s Settings) (faults []Fault) {
 	if !r.configured || !r.settings.equal(&s) {
+		was := r.settings
 		r.configured = true
 		r.settings, r.settled = s, false
 		r.exclude.key.Name = s.Object.Name
 		r.exclude.says = readExclude(&s)
 		r.unchecked[r.exclude] = struct{}{}
 		for _, n := range r.nodes {
-			if n.says.drafts != nil {
+			if n.dependsOn(&was, &s) {
 				r.unchecked[n] = struct{}{}
 			}
 		}
@@ -226,6 +227,15 @@ func (r *Resolver) Check(s Settings) (faults []Fault) {
 		return cmp.Or(compareOrigins(a.Object, b.Object), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
 	})
 	return faults
+}
+
+// dependsOn reports whether a change of settings changes what becomes of an object.
+func (n *node) dependsOn(was, is *Settings) bool {
+	moved, otherDefault := was.Top != is.Top || was.Bottom != is.Bottom, was.DefaultAction != is.DefaultAction
+	return slices.ContainsFunc(n.says.drafts, func(d draft) bool {
+		return moved && d.Category == policy.Application ||
+			otherDefault && slices.ContainsFunc(d.rules, func(r draftRule) bool { return r.byDefault })
+	})
 }
 
 // compareOrigins orders by kind, namespace and name.
