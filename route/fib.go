@@ -16,9 +16,9 @@ import (
 // be copied.
 type fib struct {
 	name     string
-	id       packet.Addr  // an IPv4 address of the router's, for segments without one; zero: none
-	statics  []Static     // what it is made of, with the segments
-	gateways []netip.Addr // of uplinks, by number; invalid: none
+	id       packet.Addr     // an IPv4 address of the router's, for segments without one; zero: none
+	statics  []Static        // what it is made of, with the segments
+	gateways []netip.Addr    // of uplinks, by number; invalid: none
 	routes   bart.Fast[path] // 5 ns less than Table, for 2 KiB a node
 }
 
