@@ -119,6 +119,11 @@ var Layout = []Row{
 		Why:      "A command asks the node; it does not reach past it to an engine or a feature.",
 	},
 	{
+		Packages: []string{"internal/classbench"},
+		Ours:     []string{"packet", "firewall/policy"},
+		Why:      "Rule sets as plain data, for whoever measures with many rules.",
+	},
+	{
 		Packages: []string{"internal/demo"},
 		Ours:     []string{"packet", "port/*", "api", "control", "export", "node", "internal/*"},
 		Why:      "The demo writes captures and reads a replay's results, as a user does; it is a command, so nothing can lean on it.",
