@@ -25,14 +25,14 @@ func newPolicyDiff() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff --flows FILE… --config NEW… [--old OLD…]",
 		Short: "Say which recorded flows a new policy would treat otherwise",
-		Long: `Diff asks a policy about flows that were recorded: sessions (flows.jsonl) and packets that
-rules have denied (drops.jsonl), as sluice replay writes them. It lists those whose verdict
-changes, by who sends to whom, and the rules that decide. Before is what another
-configuration (--old) says; without that, what was recorded.
+		Long: `Diff asks a policy about flows that were recorded, as sluice replay writes them: sessions and
+connections that rules have denied (flows.jsonl), or such packets (drops.jsonl). It lists
+those whose verdict changes, by who sends to whom, and the rules that decide. Before is
+what another configuration (--old) says; without that, what was recorded.
 
 Workloads are known by their recorded names, and by their addresses if there is none of
-the name. That packets are dropped instead of rejected is no change. Of denied ICMP the
-type is not recorded: it is taken for an echo request.
+the name. That packets are dropped instead of rejected is no change. Of ICMP, drops.jsonl
+does not have the type: it is taken for an echo request.
 
 As with sluice diff, the exit status is 0 if nothing changes, 1 if something does, and
 more than 1 if something went wrong: 2 also for what is 1 with other commands.`,

@@ -213,7 +213,7 @@ func TestFieldNames(t *testing.T) {
 	for _, f := range files {
 		names = append(names, f.Name())
 	}
-	require.Equal(t, []string{"db.a.pcap", "drops.jsonl", "flows.jsonl", "report.json", "web.a.pcap", "web.b.pcap"}, names)
+	require.Equal(t, []string{"db.a.pcap", "drops.jsonl", "firewall.log", "flows.jsonl", "report.json", "web.a.pcap", "web.b.pcap"}, names)
 
 	text, err := os.ReadFile(filepath.Join(out, "report.json"))
 	require.NoError(t, err)

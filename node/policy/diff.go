@@ -63,6 +63,7 @@ type Decided struct {
 	// that denies. Of a rule that is known by a record only, there is but the ID.
 	Egress  *RuleAt `json:"egress,omitempty"`
 	Ingress *RuleAt `json:"ingress,omitempty"`
+	Rule    *RuleAt `json:"rule,omitempty"` // that denied a recorded flow, at either
 }
 
 // RuleAt is a rule that decided about flows.
@@ -96,7 +97,7 @@ type Differ struct {
 	result Difference
 	groups map[groupKey]*Group
 	seed   maphash.Seed
-	denied map[uint64]struct{} // tuples of denied packets, by their hashes
+	denied map[uint64]source // tuples of denied packets, by their hashes, and what told of them first
 }
 
 // groupKey tells groups apart.
@@ -111,6 +112,7 @@ type groupKey struct {
 type outcome struct {
 	action          policy.Action
 	egress, ingress uint32 // IDs of the rules; of a denied flow, of the one that denies. 0: none
+	denied          uint32 // the one that denied a recorded flow, which does not say where
 }
 
 func (o outcome) allowed() bool { return o.action == policy.Allow }
@@ -118,7 +120,7 @@ func (o outcome) allowed() bool { return o.action == policy.Allow }
 // NewDiffer compares flows under a policy with those under one before; nil is what was recorded.
 func NewDiffer(before, after *Evaluator) *Differ {
 	return &Differ{
-		before: before, after: after, groups: map[groupKey]*Group{}, seed: maphash.MakeSeed(), denied: map[uint64]struct{}{},
+		before: before, after: after, groups: map[groupKey]*Group{}, seed: maphash.MakeSeed(), denied: map[uint64]source{},
 	}
 }
 
@@ -132,7 +134,10 @@ func (d *Differ) Read(r io.Reader, progress func(lines, bytes int64)) error {
 }
 
 func (d *Differ) compare(f *flow) {
-	first := f.session || d.isNew(f)
+	first, counted := d.first(f)
+	if counted {
+		return
+	}
 	if first {
 		d.result.Flows++
 	}
@@ -171,20 +176,23 @@ func (d *Differ) compare(f *flow) {
 	g.add(f, first)
 }
 
-// isNew reports whether a denied packet is the first of its tuple.
-func (d *Differ) isNew(f *flow) bool {
+// first reports whether a flow is the first of its tuple, as sessions always are; and whether it was counted
+// already, as of a denied packet both logs may tell.
+func (d *Differ) first(f *flow) (first, counted bool) {
+	if f.source == ofSession {
+		return true, false
+	}
 	t := &f.tuple
 	h := maphash.Comparable(d.seed, struct {
-		from             string
 		src, dst         packet.Addr
 		protocol         uint8
 		srcPort, dstPort uint16
-	}{f.from, t.src, t.dst, t.protocol, t.srcPort, t.dstPort})
-	if _, found := d.denied[h]; found {
-		return false
+	}{t.src, t.dst, t.protocol, t.srcPort, t.dstPort})
+	was, found := d.denied[h]
+	if !found {
+		d.denied[h] = f.source
 	}
-	d.denied[h] = struct{}{}
-	return true
+	return !found, found && was != f.source
 }
 
 // ownerName names an end of a flow: as the port that has it after, or had it before, or as it was recorded.
@@ -225,7 +233,7 @@ func (v *verdict) id() uint32 {
 
 // recorded is what became of a flow when it was recorded.
 func (f *flow) recorded() outcome {
-	o := outcome{egress: f.rules.Egress, ingress: f.rules.Ingress}
+	o := outcome{egress: f.rules.Egress, ingress: f.rules.Ingress, denied: f.rules.Denied}
 	switch {
 	case f.reject:
 		o.action = policy.Reject
@@ -252,7 +260,7 @@ func (d *Differ) newGroup(k *groupKey) *Group {
 
 // decided names the rules of an outcome; e is nil for what was recorded.
 func decided(e *Evaluator, o outcome) Decided {
-	return Decided{Verdict: o.action.String(), Egress: e.ruleAt(o.egress), Ingress: e.ruleAt(o.ingress)}
+	return Decided{Verdict: o.action.String(), Egress: e.ruleAt(o.egress), Ingress: e.ruleAt(o.ingress), Rule: e.ruleAt(o.denied)}
 }
 
 func (e *Evaluator) ruleAt(id uint32) *RuleAt {
@@ -306,6 +314,9 @@ func (d *Decided) String() string {
 		if r.at != nil {
 			rules = append(rules, r.d.String()+" "+r.at.String())
 		}
+	}
+	if d.Rule != nil {
+		rules = append(rules, d.Rule.String())
 	}
 	return strings.TrimSpace(d.Verdict + " " + strings.Join(rules, ", "))
 }

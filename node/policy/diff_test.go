@@ -78,10 +78,17 @@ func TestDiffer(t *testing.T) {
 				dropLine("POLICY_DENIED", "shop/other", "10.0.1.11", "10.0.2.20", "TCP", 40001, 5432) +
 				dropLine("POLICY_REJECTED", "shop/other", "10.0.1.11", "10.0.2.20", "ICMP", 0, 0),
 			[]string{
-				"shop/other > shop/db TCP 5432: 2/3/0: DROP OUT 1051 => ALLOW OUT 2 default, IN 2 default",
-				"shop/other > shop/db ICMP type 8: 1/1/0: REJECT OUT 1051 => ALLOW OUT 2 default, IN 2 default",
+				"shop/other > shop/db TCP 5432: 2/3/0: DROP 1051 => ALLOW OUT 2 default, IN 2 default",
+				"shop/other > shop/db ICMP type 8: 1/1/0: REJECT 1051 => ALLOW OUT 2 default, IN 2 default",
 			},
 			3, 0,
+		},
+		{
+			"denied packets that both logs tell of count once, as the first has them", nil, open,
+			flowLine("DROPPED", "10.0.1.11", "10.0.2.20", "6", `"TCP":{"source_port":40000,"destination_port":5432}`, `,"drop_reason_desc":"POLICY_REJECTED","rules":{"denied":1051}`) +
+				dropLine("POLICY_REJECTED", "shop/other", "10.0.1.11", "10.0.2.20", "TCP", 40000, 5432),
+			[]string{"shop/other > shop/db TCP 5432: 1/5/500: REJECT 1051 => ALLOW OUT 2 default, IN 2 default"},
+			1, 0,
 		},
 		{
 			"other drops are no matter for rules", nil, e,

@@ -19,20 +19,29 @@ const maxLine = 1 << 20
 
 // flow is what was recorded of a session, or of a packet that was denied.
 type flow struct {
-	tuple  tuple // but for the ports and the scope, which each policy has its own of
-	from   string
-	to     string // names of the ports; empty: by address
-	denied bool
-	rules  export.FlowRules // that let it pass; of a denied one, that which did not
-	reject bool
+	tuple          tuple // but for the ports and the scope, which each policy has its own of
+	from           string
+	to             string // names of the ports; empty: by address
+	source         source
+	denied, reject bool
+	rules          export.FlowRules // that let it pass, or did not
 
-	session        bool // not a single packet
 	packets, bytes uint64
 }
+
+// source is what a flow was read of.
+type source uint8
+
+const (
+	ofSession source = 1 + iota // a line of flows.jsonl about a session
+	ofDenial                    // one about packets of a tuple that were denied
+	ofDrop                      // a line of drops.jsonl: one such packet
+)
 
 // line is a line of flows.jsonl (export.Flow) or of drops.jsonl (replay.Drop).
 type line struct {
 	Verdict    string             `json:"verdict"`
+	DropReason string             `json:"drop_reason_desc"`
 	IP         *export.FlowIP     `json:"IP"`
 	L4         *export.FlowL4     `json:"l4"`
 	Source     owner              `json:"source"`
@@ -116,13 +125,13 @@ func (l *line) flow() (*flow, error) {
 	}
 	f := &flow{
 		tuple: tuple{src: packet.AddrFrom(l.IP.Source), dst: packet.AddrFrom(l.IP.Destination), protocol: protocol},
-		from:  l.Source.port(), to: l.Dest.port(), rules: l.Rules, session: true,
+		from:  l.Source.port(), to: l.Dest.port(), rules: l.Rules, source: ofSession,
 		packets: l.Packets.Original + l.Packets.Reply, bytes: l.Bytes.Original + l.Bytes.Reply,
 	}
 	switch l.Verdict {
 	case "FORWARDED", "TRANSLATED":
 	case "DROPPED":
-		f.denied = true
+		f.source, f.denied, f.reject = ofDenial, true, l.DropReason == packet.PolicyRejected.String()
 	default:
 		return nil, nil
 	}
@@ -152,7 +161,7 @@ func (l *line) drop() (*flow, error) {
 			protocol: protocol, srcPort: l.Sport, dstPort: l.Dport,
 		},
 		from: l.Port, denied: true, reject: l.Reason == packet.PolicyRejected.String(),
-		rules: export.FlowRules{Egress: l.Rule}, packets: 1,
+		rules: export.FlowRules{Denied: l.Rule}, source: ofDrop, packets: 1,
 	}
 	if isICMP(protocol) {
 		f.tuple.srcPort, f.tuple.dstPort = 0, echoRequest(protocol) // of which type it was is not recorded
