@@ -17,7 +17,5 @@ func (x admitter) Admit(w *dataplane.Worker, in *packet.Info, frame []byte, _, t
 	}
 	k := f.keyOfPacket(in, frame, &in.Key)
 	k.Port, k.Direction = to, policy.In
-	m := f.find(&k)
-	f.state.workers[w.ID()].counters.one(m, uint64(len(frame)), w.Now())
-	return reasonOf(m.Rule.Action)
+	return f.state.judged(w, f.find(&k), to, policy.In, in, frame)
 }

@@ -40,8 +40,15 @@ func (f *Firewall) judgeFrame(w *dataplane.Worker, in *packet.Info, frame []byte
 	if m == nil {
 		m = &f.ethernetByDefault
 	}
-	f.state.workers[w.ID()].counters.one(m, uint64(len(frame)), w.Now())
-	return m.Rule.ID, reasonOf(m.Rule.Action)
+	return m.Rule.ID, f.state.judged(w, m, port, direction, in, frame)
+}
+
+// judged counts and notes what a rule has said about a frame that is of no session, and returns why it is dropped, or None.
+func (s *State) judged(w *dataplane.Worker, m *classify.Match, port uint16, direction policy.Direction, in *packet.Info, frame []byte) packet.Reason {
+	r := reasonOf(m.Rule.Action)
+	s.workers[w.ID()].counters.one(m, uint64(len(frame)), w.Now())
+	s.log.Packet(w.ID(), m.Section, m.Rule, port, direction, r, in, frame, w.Now())
+	return r
 }
 
 // reasonOf is why a rule with the action drops; None if it does not.

@@ -97,6 +97,7 @@ func hasRules(sections []*policy.Section) bool {
 // Adopt makes a Firewall, which workers use by now, the one that the state belongs to.
 func (s *State) Adopt(f *Firewall) {
 	s.current.Store(f)
+	s.limits.byRule = f.limited
 	s.sweep.begin()
 }
 

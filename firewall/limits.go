@@ -13,7 +13,7 @@ import (
 // either end, and keeps it for life, whatever rule lets it go on after a change: its Terms say where.
 type limits struct {
 	slots  atomic.Pointer[[]*limit] // by number; 0 is nil. Those of rules that are gone stay while there are sessions
-	byRule map[uint32]uint16        // slots of the last policy's rules
+	byRule map[uint32]uint16        // slots of the rules of the policy in force
 }
 
 // limit is one rule's.
@@ -85,9 +85,8 @@ func (s *limits) prepare(rules []*policy.Rule, seed uint64) (map[uint32]uint16, 
 		}
 		fresh = append(fresh, r)
 	}
-	// A slot of a rule that is gone is free once its last session has ended. That is of the policy in
-	// force until now, whose rules may take places in it until the next is: so the
-	// last policy's are left alone.
+	// A slot of a rule that is gone is free once its last session has ended; but those of the policy in
+	// force are left alone, for its rules may take places until the next is.
 	for _, slot := range s.byRule {
 		inUse[slot] = true
 	}
@@ -115,7 +114,6 @@ func (s *limits) prepare(rules []*policy.Rule, seed uint64) (map[uint32]uint16, 
 		next[r.ID] = uint16(at)
 		at++
 	}
-	s.byRule = next
 	s.slots.Store(&slots)
 	return next, nil
 }
