@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 )
 
 // Compiler makes Tables of Inputs that follow each other, doing anew only what has
@@ -23,7 +22,6 @@ const largeCell = 128
 // Compile makes the Table of an Input. Tables are immutable and may be used while others are compiled.
 // It fails if there are more rules than can be numbered.
 func (c *Compiler) Compile(in *Input) (*Table, error) {
-	begin := time.Now()
 	s := c.s
 	c.s = nil
 	err := errCrowded
@@ -45,9 +43,7 @@ func (c *Compiler) Compile(in *Input) (*Table, error) {
 		s.compact()
 	}
 	c.s = s
-	t := s.table()
-	t.stats.BuildTime = time.Since(begin)
-	return t, nil
+	return s.table(), nil
 }
 
 // compact moves all trees to a new arena, which has no garbage. Tables before keep the old one.

@@ -1,8 +1,6 @@
 package classify
 
 import (
-	"time"
-
 	"github.com/sluice-net/sluice/firewall/policy"
 	"github.com/sluice-net/sluice/packet"
 )
@@ -81,7 +79,6 @@ type Stats struct {
 	// tree of each kind take together. Class takes Class4 or Class6 more, for each address.
 	Deepest        int
 	Class4, Class6 int
-	BuildTime      time.Duration // of what had changed
 }
 
 // Stats returns what the table is like. It examines all of the table that finds addresses, and is not for the packet path.
