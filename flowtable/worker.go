@@ -56,14 +56,17 @@ func (w *Worker) Create(original, reply packet.Key, terms Terms, in *packet.Info
 	t := w.t
 	hashes := [2]uint64{t.Hash(&original), t.Hash(&reply)}
 	t.index.touch(&hashes)
+	free := w.nFree != 0 || w.takeFree()
+	n := w.free[max(w.nFree-1, 0)]
+	if free {
+		t.touchSession(n) // while the buckets are on their way
+	}
 	if id = t.find(hashes[0], &original); id != 0 {
 		return id, false, packet.None
 	}
-	if w.nFree == 0 && !w.takeFree() {
+	if !free {
 		return 0, false, packet.SessionTableFull
 	}
-	n := w.free[w.nFree-1]
-	t.touchSession(n)
 	s := t.session(n)
 	if r = s.begin(terms.Strict || t.cfg.StrictTCP, in, frame, now); r != packet.None {
 		return 0, false, r
