@@ -36,6 +36,8 @@ func TestKernel(t *testing.T) {
 	// Under the race detector the switch is watched as well: a race is an exit
 	// status of its own, and so a failure.
 	race := fmt.Sprintf("-race=%t", underRace())
+	// Such a program sleeps for a second before it ends. Labs start hundreds, and their networks are left alone meanwhile.
+	t.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
 	output, err := exec.Command("go", "build", "-buildvcs=false", race, "-o", binary, "../cmd/sluice").CombinedOutput()
 	require.NoError(t, err, "%s", output)
 
@@ -242,6 +244,30 @@ var engineTests = []struct {
 		}
 		require.NoFileExists(t, filepath.Join(l.dir, ".ran"), "steps after a failed one are not done")
 		require.Contains(t, o.err, "1 of 1 scenarios failed: fails")
+		l.nothingIsLeft(o)
+	}},
+	{"what came of an attempt, and of rules, is told when it is not as expected", func(t *testing.T, l *labs) {
+		o := l.run("run", l.scenario("attempts", `config: |
+  {apiVersion: sluice.dev/v1, kind: SecurityPolicy, metadata: {name: p}, spec: {rules: [{name: r, action: REJECT, serviceEntries: [{l4Protocol: TCP, destinationPorts: ["7"]}]}]}}
+pods:
+  - name: demo/a
+  - name: demo/b
+    run: [{run: "sluice lab echo --ports 7,8", ready: {tcp: 8, udp: 8}}]
+steps:
+  - in: demo/a
+    connect: ["tcp ${ip:demo/b}:8", "udp ${ip:demo/b}:8"]
+    expect: {rules: {p: {packets: 0}}}
+  - in: demo/a
+    connect: "tcp ${ip:demo/b}:7"
+    expect: {outcome: refused, rules: {p/r: {packets: 1}}, drops: {POLICY_REJECTED: 1}}
+  - in: [demo/a, demo/b]
+    connect: ["udp ${ip:demo/b}:9", "tcp ${ip:demo/b}:7"]
+`))
+		require.Equal(t, 1, o.status, o.out+o.err)
+		require.Contains(t, o.out, "connect tcp ${ip:demo/b}:7")
+		require.Regexp(t, `demo/a: udp [0-9.]+:9: want answered, got refused connection refused: ICMP type 3 code 3`, o.out)
+		require.Regexp(t, `demo/a: tcp [0-9.]+:7: want answered, got refused`, o.out)
+		require.NotContains(t, o.out, "demo/b: tcp", "its own kernel has not asked the switch")
 		l.nothingIsLeft(o)
 	}},
 	{"a step is repeated as long as it may", func(t *testing.T, l *labs) {

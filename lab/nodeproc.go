@@ -34,7 +34,10 @@ func (l *Lab) startNode(ctx context.Context) error {
 		"sluice", "run", "--config", filepath.Join(l.dir, "config"),
 		"--state", filepath.Join(l.dir, "state"), "--api", l.Address(),
 	}
-	p, err := l.start(l.plan.namespaces[0], nodeName, "the node", append(argv, l.scenario.Node.Flags...))
+	for _, flag := range l.scenario.Node.Flags {
+		argv = append(argv, strings.ReplaceAll(flag, "$SLUICE_LAB", l.dir)) // no shell does it
+	}
+	p, err := l.start(l.plan.namespaces[0], nodeName, "the node", argv)
 	if err != nil {
 		return err
 	}

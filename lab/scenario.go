@@ -36,7 +36,7 @@ type Scenario struct {
 
 // NodeOptions are about the node under test.
 type NodeOptions struct {
-	Flags []string `yaml:"flags"` // more arguments of `sluice run`
+	Flags []string `yaml:"flags"` // more arguments of `sluice run`; $SLUICE_LAB is the lab's folder
 
 	// MayCrash: that the node ends by itself is no fault of the lab's.
 	MayCrash bool `yaml:"mayCrash"`
