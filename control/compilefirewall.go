@@ -89,9 +89,9 @@ func (c *compiler) makeFirewall() {
 			endpoints[c.numbers[i]] = p.endpointOn(c.m.Ports[i])
 		}
 	}
-	result := c.rules.Resolve(endpoints, c.previous.Rules)
+	result := c.rules.Resolve(endpoints, c.previous.Rules, c.previous.LastRule)
 	c.m.Firewall, c.m.Groups = result.Policy, result.Groups
-	c.m.Allocations.Rules = result.Rules
+	c.m.Allocations.Rules, c.m.Allocations.LastRule = result.Rules, result.LastRule
 	if !slices.Equal(c.profiles, result.Profiles) {
 		c.profiles, c.timers, c.floods, c.profilesHash = result.Profiles, nil, nil, 0
 		for i := range result.Profiles {

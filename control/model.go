@@ -280,7 +280,8 @@ type Allocations struct {
 	Subnets   map[string][]netip.Prefix `json:"subnets,omitempty"`   // carved, by name of the segment
 	Addresses map[string][]netip.Addr   `json:"addresses,omitempty"` // of pods, by name of the port
 	// Rules are the numbers of firewall rules, by ruleset.RuleKey.
-	Rules map[string]ruleset.RuleIDs `json:"rules,omitempty"`
+	Rules    map[string]ruleset.RuleIDs `json:"rules,omitempty"`
+	LastRule uint32                     `json:"lastRule,omitempty"` // the one given last
 	// Freed are in quarantine, sorted by address and port.
 	Freed []Freed `json:"freed,omitempty"`
 }

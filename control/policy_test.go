@@ -116,13 +116,13 @@ func TestRulesKeepTheirNumbers(t *testing.T) {
 		docs []string
 		want string
 	}{
-		{"the lowest, in order of policies and rules", []string{securityPolicy("p", "rules: [{name: a}, {name: b}, {}]")}, "a=1000 b=1001 rules[2]=1002"},
+		{"from the first, in order of policies and rules", []string{securityPolicy("p", "rules: [{name: a}, {name: b}, {}]")}, "a=1000 b=1001 rules[2]=1002"},
 		{"a policy that comes before has the next", []string{other, securityPolicy("p", "rules: [{name: a}, {name: b}, {}]")}, "x=1003 a=1000 b=1001 rules[2]=1002"},
-		{"another order, another rule between", []string{other, securityPolicy("p", "rules: [{name: b}, {name: new}, {name: a, action: DROP}]")}, "x=1003 b=1001 new=1002 a=1000"},
-		{"disabled, it keeps its number", []string{other, securityPolicy("p", "rules: [{name: b, disabled: true}, {name: c}, {name: a}]")}, "x=1003 c=1002 a=1000"},
-		{"and has it again", []string{other, securityPolicy("p", "rules: [{name: b}, {name: c}, {name: a}]")}, "x=1003 b=1001 c=1002 a=1000"},
-		{"what is gone leaves its number to the next", []string{other, securityPolicy("q", "rules: [{name: b}]")}, "x=1003 b=1000"},
-		{"a rule is known by its policy, too", []string{securityPolicy("p", "rules: [{name: b}]"), securityPolicy("q", "rules: [{name: b}]")}, "b=1001 b=1000"},
+		{"another order, another rule between", []string{other, securityPolicy("p", "rules: [{name: b}, {name: new}, {name: a, action: DROP}]")}, "x=1003 b=1001 new=1004 a=1000"},
+		{"disabled, it keeps its number", []string{other, securityPolicy("p", "rules: [{name: b, disabled: true}, {name: c}, {name: a}]")}, "x=1003 c=1005 a=1000"},
+		{"and has it again", []string{other, securityPolicy("p", "rules: [{name: b}, {name: c}, {name: a}]")}, "x=1003 b=1001 c=1005 a=1000"},
+		{"what is gone does not leave its number to the next", []string{other, securityPolicy("q", "rules: [{name: b}]")}, "x=1003 b=1006"},
+		{"a rule is known by its policy, too", []string{securityPolicy("p", "rules: [{name: b}]"), securityPolicy("q", "rules: [{name: b}]")}, "b=1007 b=1006"},
 	} {
 		m, faults := k.Compile(Input{Objects: objects(t, documents(step.docs...)), Previous: previous})
 		require.NoError(t, faults.Err())
@@ -165,6 +165,7 @@ func TestPortsByName(t *testing.T) {
 		want []string
 	}{
 		{"nobody has the name", []string{np}, []string{"443: ANY"}},
+		{"a port that is named twice is one", []string{strings.Replace(np, "{port: http}", "{port: http}, {port: http}", 1), pod("a", "{name: http, containerPort: 80}")}, []string{"443: ANY", "80: n/a", "9090: n/a"}},
 		{"two numbers; another protocol's name is another", []string{np, pod("a", "{name: http, containerPort: 80}"), pod("b", "{name: http, containerPort: 8080}"), pod("c", "{name: http, containerPort: 80, protocol: UDP}")}, []string{
 			"443: ANY", "80: n/a", "8080: n/b", "9090: n/a n/b n/c",
 		}},

@@ -33,6 +33,7 @@ const (
 	allocationPrefix    = "allocation/"
 	zonePrefix          = allocationPrefix + "zone/"
 	lastZoneKey         = allocationPrefix + "zone-last"
+	lastRuleKey         = allocationPrefix + "rule-last"
 	routerPrefix        = allocationPrefix + "router/"
 	numberPrefix        = allocationPrefix + "number/"
 	rulesPrefix         = allocationPrefix + "rules/"
@@ -67,6 +68,9 @@ func (b batch) allocations(before, after *control.Allocations) {
 	differ(b, freedPrefix, freedByKey(before.Freed), freedByKey(after.Freed), equal, nothing)
 	if before.LastZone != after.LastZone {
 		b[lastZoneKey] = number(after.LastZone)
+	}
+	if before.LastRule != after.LastRule {
+		b[lastRuleKey] = number(after.LastRule)
 	}
 }
 
@@ -151,6 +155,8 @@ func decodeAllocation(a *control.Allocations, r store.Record) (err error) {
 		a.Freed = append(a.Freed, f)
 	} else if r.Key == lastZoneKey {
 		a.LastZone, err = parseNumber[uint32](value, 32)
+	} else if r.Key == lastRuleKey {
+		a.LastRule, err = parseNumber[uint32](value, 32)
 	} else {
 		err = errors.New("there is no such allocation")
 	}

@@ -115,6 +115,7 @@ type Result struct {
 	Groups   []Group   // by name
 	Profiles []Profile // by sequence number; of equal ones by name
 	Rules    map[string]RuleIDs
+	LastRule uint32 // the number given last
 }
 
 // New returns a Resolver that knows no objects.
@@ -244,9 +245,9 @@ func compareOrigins(a, b policy.Origin) int {
 }
 
 // Resolve makes the Policy of objects that Check found good, and of endpoints by number (nil for none). previous are
-// the rules' numbers in the Policy before: those that are there again have them again. It is not
+// the rules' numbers in the Policy before: those that are there again have them again, others have those behind last. It is not
 // written to, nor is now.
-func (r *Resolver) Resolve(now []*Endpoint, previous map[string]RuleIDs) Result {
+func (r *Resolver) Resolve(now []*Endpoint, previous map[string]RuleIDs, last uint32) Result {
 	for _, port := range r.offers.update(r.sets.endpoints, now) {
 		for n := range r.offers.users[port] {
 			if r.nodes[n.key] == n { // and not to be taken down
@@ -255,11 +256,11 @@ func (r *Resolver) Resolve(now []*Endpoint, previous map[string]RuleIDs) Result 
 		}
 	}
 	r.buildGroups()
-	rules := r.buildPolicies(previous)
+	rules := r.buildPolicies(previous, last)
 	r.buildProfiles()
 	r.takeDown()
 	clear(r.unbuilt)
 	r.sets.update(now)
 	values := r.sets.finish(r.exclude.applied)
-	return Result{Policy: r.assemble(now, values), Groups: r.groups, Profiles: r.profiles, Rules: rules}
+	return Result{Policy: r.assemble(now, values), Groups: r.groups, Profiles: r.profiles, Rules: rules, LastRule: r.numbers.given}
 }

@@ -18,6 +18,7 @@ type site struct {
 	*Resolver
 	endpoints []*Endpoint
 	rules     map[string]RuleIDs
+	last      uint32
 	settings  Settings
 }
 
@@ -35,8 +36,8 @@ func (s *site) pod(n int, labels map[string]string) {
 func (s *site) turn(t *testing.T) Result {
 	t.Helper()
 	require.Empty(t, s.Check(s.settings))
-	r := s.Resolve(s.endpoints, s.rules)
-	s.rules = r.Rules
+	r := s.Resolve(s.endpoints, s.rules, s.last)
+	s.rules, s.last = r.Rules, r.LastRule
 	return r
 }
 

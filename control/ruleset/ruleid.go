@@ -53,7 +53,7 @@ func RuleKey(o policy.Origin) string { return o.Kind + "/" + o.Namespace + "/" +
 type numbers struct {
 	last  map[string]RuleIDs // as handed out
 	taken []uint64           // bits, from FirstRuleID
-	full  int                // words of taken before this one have no bit free
+	given uint32             // the number given last
 }
 
 // mostRules bounds what taken may come to; higher numbers, which no one has but by a mistake in what was
@@ -80,24 +80,31 @@ func (x *numbers) take(id uint32) bool {
 func (x *numbers) give(id uint32) {
 	word := int(id-policy.FirstRuleID) / 64
 	x.taken[word] &^= 1 << ((id - policy.FirstRuleID) % 64)
-	x.full = min(x.full, word)
 }
 
-// lowest takes the lowest number that is free.
-func (x *numbers) lowest() uint32 {
-	for x.full < len(x.taken) && x.taken[x.full] == ^uint64(0) {
-		x.full++
+// next takes the first number behind the one given last that is free. Numbers go round: that of a rule that is gone is not soon
+// another's, for counters and logs know rules by it.
+func (x *numbers) next() uint32 {
+	at := int(x.given + 1 - policy.FirstRuleID)
+	if x.given < policy.FirstRuleID || at >= mostRules {
+		at = 0
 	}
-	free := x.full * 64
-	if x.full < len(x.taken) {
-		free += bits.TrailingZeros64(^x.taken[x.full])
+	for {
+		word := at / 64
+		for len(x.taken) <= word {
+			x.taken = append(x.taken, 0)
+		}
+		if free := ^x.taken[word] >> (at % 64); free != 0 {
+			at += bits.TrailingZeros64(free)
+			break
+		}
+		if at = (word + 1) * 64; at == mostRules {
+			at = 0
+		}
 	}
-	id := policy.FirstRuleID + uint32(free)
-	for len(x.taken)*64 <= free {
-		x.taken = append(x.taken, 0)
-	}
-	x.taken[free/64] |= 1 << (free % 64)
-	return id
+	x.taken[at/64] |= 1 << (at % 64)
+	x.given = policy.FirstRuleID + uint32(at)
+	return x.given
 }
 
 // claim is an object whose rules need numbers.
@@ -113,13 +120,13 @@ func (x *numbers) follows(previous map[string]RuleIDs) bool {
 	return x.last != nil && reflect.ValueOf(previous).Pointer() == reflect.ValueOf(x.last).Pointer()
 }
 
-// assign gives the rules of claims, sorted by key, their numbers: those that they had in previous, others the lowest that are
-// free, in order. If previous is not what was handed out last, claims have to be of all objects.
-func (x *numbers) assign(claims []*claim, previous map[string]RuleIDs) map[string]RuleIDs {
+// assign gives the rules of claims, sorted by key, their numbers: those that they had in previous, others free ones behind
+// given, in order. If previous is not what was handed out last, claims have to be of all objects.
+func (x *numbers) assign(claims []*claim, previous map[string]RuleIDs, given uint32) map[string]RuleIDs {
+	x.given = given
 	all := !x.follows(previous)
 	if all {
 		clear(x.taken)
-		x.full = 0
 	} else {
 		for _, c := range claims {
 			for _, r := range previous[c.key] {
@@ -151,7 +158,7 @@ func (x *numbers) assign(claims []*claim, previous map[string]RuleIDs) map[strin
 	for _, c := range claims {
 		for i := range c.ids {
 			if c.ids[i].ID == 0 {
-				c.ids[i].ID = x.lowest()
+				c.ids[i].ID = x.next()
 			}
 		}
 		if len(c.ids) > 0 && !c.ids.Same(previous[c.key]) {

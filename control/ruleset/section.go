@@ -57,7 +57,10 @@ func (r *Resolver) rowsOf(d *draft) (rows []row) {
 		if len(rule.named) == 0 || len(rule.Services)+len(rule.services) > 0 {
 			rows = append(rows, row{rule: rule, name: name})
 		}
-		for _, port := range rule.named {
+		for j, port := range rule.named {
+			if slices.Contains(rule.named[:j], port) {
+				continue // named twice, it is one
+			}
 			for _, number := range r.offers.numbers(port) {
 				rows = append(rows, row{rule, fmt.Sprintf("%s %s=%d/%d", name, port.name, port.protocol, number), &offer{port, number}})
 			}
@@ -67,7 +70,7 @@ func (r *Resolver) rowsOf(d *draft) (rows []row) {
 }
 
 // buildPolicies makes the sections of all policies that have changed, and returns the numbers of all rules.
-func (r *Resolver) buildPolicies(previous map[string]RuleIDs) map[string]RuleIDs {
+func (r *Resolver) buildPolicies(previous map[string]RuleIDs, given uint32) map[string]RuleIDs {
 	all := !r.numbers.follows(previous)
 	rows := map[*node][][]row{}
 	claims := map[string]*claim{}
@@ -100,7 +103,7 @@ func (r *Resolver) buildPolicies(previous map[string]RuleIDs) map[string]RuleIDs
 		put(n)
 	}
 	list := slices.SortedFunc(maps.Values(claims), func(a, b *claim) int { return cmp.Compare(a.key, b.key) })
-	rules := r.numbers.assign(list, previous)
+	rules := r.numbers.assign(list, previous, given)
 
 	var gone, come []*section
 	for _, n := range nodes {
