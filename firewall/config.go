@@ -10,8 +10,8 @@ type Config struct {
 	Policy *policy.Policy
 	Zones  []ZoneScope // every zone in which frames enter; those not named have scope 0
 
-	// Terms of sessions by port number: those of the receiver's port hold, where it has
-	// some, else the sender's. nil: no port has any.
+	// Terms of sessions by port number. The timers of the sender's port hold, where it has
+	// some, else the receiver's; caps are both's. nil: no port has any.
 	Terms []PortTerms
 
 	// Spoof has the groups of flood caps, by number, whose servers are told by a reset when a connection to

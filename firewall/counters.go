@@ -36,23 +36,29 @@ type countPage [1 << countBits]RuleCount
 
 const countBits = 8
 
-// makeRoom makes room for rules with the IDs, while the worker counts.
-func (c *counters) makeRoom(pages map[int]bool) {
+// makeRoom makes room for rules with IDs on the pages that are wanted, while the worker counts. Pages that are neither wanted
+// nor kept are given up: IDs go on and on as rules come and go.
+func (c *counters) makeRoom(wanted, kept map[int]bool) {
 	have := c.pages.Load()
 	var next []*countPage
 	if have != nil {
 		next = slices.Clone(*have)
 	}
-	grown := false
-	for page := range pages {
+	changed := false
+	for page := range wanted {
 		for len(next) <= page {
 			next = append(next, nil)
 		}
 		if next[page] == nil {
-			next[page], grown = new(countPage), true
+			next[page], changed = new(countPage), true
 		}
 	}
-	if grown {
+	for page := range next {
+		if next[page] != nil && !wanted[page] && !kept[page] {
+			next[page], changed = nil, true
+		}
+	}
+	if changed {
 		c.pages.Store(&next)
 	}
 }
@@ -99,7 +105,7 @@ func (n *RuleCount) read() RuleCount {
 	}
 }
 
-// Rules returns what each rule has decided so far, by ID, rules of former policies included; any
+// Rules returns what each rule has decided so far, by ID, those of the policy before and of live sessions included; any
 // goroutine. It looks at every live session of the table.
 func (s *State) Rules(t *flowtable.Table) map[uint32]RuleCount {
 	sum := map[uint32]RuleCount{}

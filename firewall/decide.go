@@ -292,7 +292,7 @@ func (f *Firewall) agree(d *dataplane.Decision, out uint16) {
 		}
 		t := &f.terms[port]
 		d.Terms.Caps[i] = t.Caps
-		if t.Timers != 0 {
+		if d.Terms.Timers == 0 {
 			d.Terms.Timers = t.Timers
 		}
 	}

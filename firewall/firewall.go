@@ -18,6 +18,7 @@ type Firewall struct {
 	revision uint64
 
 	limited map[uint32]uint16 // slots of limits, by rule ID
+	pages   map[int]bool      // of the rules' counters
 
 	ip       *classify.Table
 	tiered   bool            // there are rules in tier early
@@ -97,7 +98,7 @@ func hasRules(sections []*policy.Section) bool {
 // Adopt makes a Firewall, which workers use by now, the one that the state belongs to.
 func (s *State) Adopt(f *Firewall) {
 	s.current.Store(f)
-	s.limits.byRule = f.limited
+	s.limits.byRule, s.pages = f.limited, f.pages
 	s.sweep.begin()
 }
 

@@ -110,16 +110,20 @@ func TestCountersMakeRoomWhileTheyCount(t *testing.T) {
 	var c counters
 	c.packets(1000, 1, 60) // of a rule that there is no room for
 	require.Nil(t, c.of(1000))
-	c.makeRoom(map[int]bool{0: true, 1000 >> countBits: true})
+	first := map[int]bool{0: true, 1000 >> countBits: true}
+	c.makeRoom(first, nil)
 	n := c.of(1000)
 	c.packets(1000, 1, 60)
 	c.begun(1000)
 	c.hit(1000, 5)
-	c.makeRoom(map[int]bool{1 << 20: true})
+	second := map[int]bool{1 << 20: true}
+	c.makeRoom(second, first)
 	require.Same(t, n, c.of(1000))
 	require.Equal(t, RuleCount{Packets: 1, Bytes: 60, Sessions: 1, LastHit: 5}, n.read())
 	c.session(1000, 2, 100, 3)
 	require.Equal(t, RuleCount{Packets: 3, Bytes: 160, Sessions: 1, LastHit: 5}, n.read(), "a session's last packet may be older than another's")
 	require.NotNil(t, c.of(1<<20<<countBits))
 	require.Nil(t, c.of(1<<21<<countBits))
+	c.makeRoom(second, second)
+	require.Nil(t, c.of(1000), "nobody knows the rule any more")
 }

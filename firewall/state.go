@@ -38,6 +38,7 @@ type State struct {
 	limits       limits
 	logged       atomic.Pointer[map[uint32]classify.Match] // rules whose sessions' ends are noted, by ID
 	summaries    map[*policy.Section]*summary              // of the last policy compiled
+	pages        map[int]bool                              // of counters of the policy in force
 
 	current atomic.Pointer[Firewall] // last one adopted
 }
@@ -101,9 +102,10 @@ func (s *State) prepare(f *Firewall) (err error) {
 	}
 	s.summaries = next
 	for i := range s.workers {
-		s.workers[i].counters.makeRoom(all.pages)
+		s.workers[i].counters.makeRoom(all.pages, s.pages)
 	}
 	s.keepLogged(all.logged)
+	f.pages = all.pages
 	f.limited, err = s.limits.prepare(all.limited, s.config.Seed)
 	return err
 }
