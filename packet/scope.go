@@ -16,21 +16,29 @@ const (
 // Scope returns the scope of an address.
 func (a Addr) Scope() Scope {
 	if a.Is4() {
-		switch b := a.As4(); {
-		case b[0] == 0:
+		b := uint32(a[1] >> 32) // the first octet is the lowest
+		switch first := uint8(b); {
+		case first == 0:
 			return ScopeNone
-		case b == [4]byte{255, 255, 255, 255}:
+		case b == 1<<32-1:
 			return ScopeBroadcast
+		case first == 127:
+			return ScopeLoopback
+		case first>>4 == 14:
+			return ScopeMulticast
+		case first == 169 && uint8(b>>8) == 254:
+			return ScopeLink
 		}
+		return ScopeGlobal
 	}
-	switch ip := a.Netip(); {
-	case ip.IsUnspecified():
+	switch first, second := uint8(a[0]), uint8(a[0]>>8); {
+	case a == Addr{}:
 		return ScopeNone
-	case ip.IsLoopback():
+	case a == Addr{0, 1 << 56}:
 		return ScopeLoopback
-	case ip.IsMulticast():
+	case first == 0xff:
 		return ScopeMulticast
-	case ip.IsLinkLocalUnicast():
+	case first == 0xfe && second&0xc0 == 0x80:
 		return ScopeLink
 	}
 	return ScopeGlobal

@@ -15,6 +15,7 @@ import (
 // longest prefix first. It is built by Compile and then only read. It must not
 // be copied.
 type fib struct {
+	number   uint64 // of no other table of the State
 	name     string
 	id       packet.Addr     // an IPv4 address of the router's, for segments without one; zero: none
 	statics  []Static        // what it is made of, with the segments
@@ -69,6 +70,8 @@ func (f *Forwarder) compileFIBs(c *Config, old *Forwarder) error {
 			f.fibs[r] = old.fibs[r]
 			continue
 		}
+		f.state.fibs++
+		t.number = f.state.fibs
 		f.fibs[r], building[r] = t, t
 	}
 	var segments []*segment // of those routers

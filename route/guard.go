@@ -47,10 +47,10 @@ func (f *Forwarder) judgeSource(d *dataplane.Decision, seg *segment, src packet.
 // frame's addresses, and those that ARP and ND messages state.
 func (p *port) judgeBinding(d *dataplane.Decision, src packet.MAC) packet.Reason {
 	b := binding{mac: src.Word()}
-	if d.Info.Has(packet.IsIPv4) && p.bindings[b.with(sourceIP(d))] {
+	if d.Info.Has(packet.IsIPv4) && p.bindings.has(b.with(sourceIP(d))) {
 		return packet.None // nearly all
 	}
-	anyIP, bound := p.bindings[b]
+	anyIP, bound := p.bindings.get(b)
 	ok := bound
 	switch in := d.Info; {
 	case !bound:
@@ -60,7 +60,7 @@ func (p *port) judgeBinding(d *dataplane.Decision, src packet.MAC) packet.Reason
 		ok = p.maySend6(d, b, src, anyIP)
 	case in.Has(packet.IsIPv4):
 		ip := sourceIP(d)
-		ok = anyIP || p.bindings[b.with(ip)] || (ip == unspecified4 && isDHCPClient(in))
+		ok = anyIP || p.bindings.has(b.with(ip)) || (ip == unspecified4 && isDHCPClient(in))
 	}
 	if !ok {
 		return packet.SpoofGuard
@@ -77,7 +77,7 @@ func (p *port) mayARP(d *dataplane.Decision, b binding, src packet.MAC, anyIP bo
 		return false
 	}
 	ip := arp.SenderIP()
-	return anyIP || p.bindings[b.with(ip)] || (ip == unspecified4 && arp.Op() == packet.ARPRequest)
+	return anyIP || p.bindings.has(b.with(ip)) || (ip == unspecified4 && arp.Op() == packet.ARPRequest)
 }
 
 // maySend6 reports whether a guarded port may send an IPv6 packet: from a bound
@@ -86,7 +86,7 @@ func (p *port) mayARP(d *dataplane.Decision, b binding, src packet.MAC, anyIP bo
 // speak of the port's own addresses.
 func (p *port) maySend6(d *dataplane.Decision, b binding, src packet.MAC, anyIP bool) bool {
 	in := d.Info
-	own := func(ip packet.Addr) bool { return anyIP || p.bindings[b.with(ip)] || ip == packet.LinkLocal(src) }
+	own := func(ip packet.Addr) bool { return anyIP || p.bindings.has(b.with(ip)) || ip == packet.LinkLocal(src) }
 	ip := sourceIP(d)
 	if in.Proto != packet.ProtoICMPv6 || in.Has(packet.IsLaterFragment) {
 		return own(ip)
@@ -123,12 +123,6 @@ func (p *port) maySend6(d *dataplane.Decision, b binding, src packet.MAC, anyIP 
 		return false
 	}
 	return ip == unspecified6 && message[0] != packet.ICMPv6NeighborAdvertisement || own(ip)
-}
-
-// with returns the binding of an IP address to the same MAC.
-func (b binding) with(ip packet.Addr) binding {
-	b.ip = ip
-	return b
 }
 
 var (

@@ -14,14 +14,7 @@ type port struct {
 	config    *Port // what it is made of
 	guard     bool
 	rxUnknown *dataplane.Limiter // nil: no limit
-	bindings  map[binding]bool   // see binding
-}
-
-// binding is an address of a port. That with the zero ip is the MAC itself, and
-// true if it may send from any IP address; others are true.
-type binding struct {
-	ip  packet.Addr
-	mac uint64
+	bindings  bindings
 }
 
 func newPort(c *Port) *port {
@@ -29,17 +22,17 @@ func newPort(c *Port) *port {
 	if len(c.Addresses) == 0 {
 		return p
 	}
-	p.bindings = make(map[binding]bool, 2*len(c.Addresses))
+	p.bindings = newBindings(2 * len(c.Addresses))
 	for _, a := range c.Addresses {
 		b := binding{mac: a.MAC.Word()}
 		if !a.IP.IsValid() {
-			p.bindings[b] = true
+			p.bindings.put(b, true)
 			continue
 		}
-		if !p.bindings[b] {
-			p.bindings[b] = false // it is bound, but not for any address
+		if !p.bindings.has(b) {
+			p.bindings.put(b, false) // it is bound, but not for any address
 		}
-		p.bindings[b.with(packet.AddrFrom(a.IP))] = true
+		p.bindings.put(b.with(packet.AddrFrom(a.IP)), true)
 	}
 	return p
 }

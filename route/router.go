@@ -11,6 +11,7 @@ type routerState struct {
 	neighbors *neighborTable
 	limits    icmpLimits
 	cuts      [maxWorkers]cutList
+	paths     [maxWorkers]pathCache // by worker
 }
 
 // maxWorkers is the largest number of workers that an engine has.
@@ -84,7 +85,7 @@ func (f *Forwarder) route(d *dataplane.Decision, seg *segment) {
 		f.refuse(d, seg, packet.NotForwardable, answer.BeyondScope, 0)
 		return
 	}
-	p, found := f.fibs[seg.router].lookup(dst)
+	p, found := f.state.routers.paths[d.W.ID()].lookup(f.fibs[seg.router], dst)
 	switch {
 	case !found:
 		f.refuse(d, seg, packet.NoRoute, answer.NoRoute, 0)

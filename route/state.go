@@ -54,6 +54,8 @@ type State struct {
 	current *Forwarder                  // last one adopted
 	pending *Forwarder                  // compiled since
 
+	fibs uint64 // made so far; Compile's
+
 	nextTick atomic.Int64
 }
 
