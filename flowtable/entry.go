@@ -206,7 +206,7 @@ func (e *Entry) StorePermit(p *Permit, link0, link1 uint64) bool {
 	relaxed.Store(&e.hop, uint64(p.Hop)|uint64(p.HopGen)<<32)
 	for {
 		f := e.flags.Load()
-		if e.flags.CompareAndSwap(f, f&tableFlags|p.Flags&^tableFlags) {
+		if next := f&tableFlags | p.Flags&^tableFlags; next == f || e.flags.CompareAndSwap(f, next) {
 			break
 		}
 	}
@@ -214,9 +214,9 @@ func (e *Entry) StorePermit(p *Permit, link0, link1 uint64) bool {
 	relaxed.Store(&e.ingressRule, p.IngressRule)
 	relaxed.Store(&e.meters, p.Meters)
 	relaxed.Store(&e.mirrors, p.Mirrors)
-	e.epoch.Store(p.Epoch)
+	relaxed.Release((*uint32)(unsafe.Pointer(&e.epoch)), p.Epoch)
 	version := (old + 1<<48) & linkVersion
-	e.link1.Store(link1&^linkVersion | version | LinkValid)
+	relaxed.Release((*uint64)(unsafe.Pointer(&e.link1)), link1&^linkVersion|version|LinkValid)
 	return true
 }
 

@@ -184,16 +184,16 @@ func (x *Index) InsertUnique(hash uint64, id uint32, match func(id uint32) bool)
 		b1, b2 := x.lock(i1, i2)
 		if match != nil {
 			if existing, found := b1.find(fp, match); found {
-				unlock(b1, b2)
+				publish(b1, b2)
 				return existing, Exists
 			}
 			if existing, found := b2.find(fp, match); found {
-				unlock(b1, b2)
+				publish(b1, b2)
 				return existing, Exists
 			}
 		}
 		done := b1.put(fp, id) || b2.put(fp, id)
-		unlock(b1, b2)
+		publish(b1, b2)
 		if done {
 			return 0, Inserted
 		}
@@ -283,7 +283,7 @@ func (b *bucket) find(fp uint64, match func(id uint32) bool) (id uint32, found b
 // set writes a slot's fingerprint; the bucket is locked.
 func (b *bucket) set(slot, fp uint64) {
 	w, shift := &b.fp[slot>>2], slot&3*16
-	atomic.StoreUint64(w, *w&^(0xffff<<shift)|fp<<shift)
+	relaxed.Release(w, *w&^(0xffff<<shift)|fp<<shift)
 }
 
 // put adds an element if a slot is free; the bucket is locked. The number goes
@@ -333,9 +333,17 @@ func (b *bucket) lock() {
 	}
 }
 
+// unlock lets others in, who see at once what has changed: sessions are recycled on the strength of that (see grace).
 func unlock(b1, b2 *bucket) {
 	atomic.AddUint32(&b1.version, 1)
 	atomic.AddUint32(&b2.version, 1)
+}
+
+// publish is unlock for who has added something, and need not know when others see it: the locked instruction, of which a
+// session took two for each key, waits for that.
+func publish(b1, b2 *bucket) {
+	relaxed.Release(&b1.version, atomic.LoadUint32(&b1.version)+1)
+	relaxed.Release(&b2.version, atomic.LoadUint32(&b2.version)+1)
 }
 
 // relax waits for another writer. It is inside for some tens of nanoseconds,

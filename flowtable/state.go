@@ -244,8 +244,8 @@ func (s *session) begin(strict bool, in *packet.Info, frame []byte, now int64) p
 	for d := range s.half {
 		s.half[d].store(halves[d])
 	}
-	s.pending.Store(0)
-	s.word.Store(word)
+	relaxed.Store((*uint32)(unsafe.Pointer(&s.pending)), 0)
+	relaxed.Store((*uint32)(unsafe.Pointer(&s.word)), word)
 	return packet.None
 }
 

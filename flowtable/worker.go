@@ -90,7 +90,8 @@ func (w *Worker) Create(original, reply packet.Key, terms Terms, in *packet.Info
 		t.Entry(ID(n << 1)).aux.Store(0)
 		t.Entry(ID(n<<1 | 1)).aux.Store(0)
 	}
-	s.setControl(makeControl(phaseStarting, cls, family, uint32(position)).withTimers(terms.Timers).withStrict(terms.Strict))
+	// Nobody knows of it yet.
+	relaxed.Store(&s.table, uint64(makeControl(phaseStarting, cls, family, uint32(position)).withTimers(terms.Timers).withStrict(terms.Strict)))
 	id = ID(n << 1)
 	keys := [2]packet.Key{original, reply}
 	for d := range keys {
