@@ -147,6 +147,15 @@ func (t *HopTable) Valid(index, gen uint32) bool {
 	return int(index) < len(t.slots) && t.slots[index].gen.Load() == gen
 }
 
+// Exit returns the port and the MTU of a hop, 0 for no limit: what Lookup costs too much for where nothing else matters.
+func (t *HopTable) Exit(index uint32) (port, mtu uint16) {
+	s := &t.slots[index]
+	if mtu = uint16(s.w[2].Load()); mtu == noMTU {
+		mtu = 0
+	}
+	return uint16(s.w[0].Load() >> 48), mtu
+}
+
 // Lookup returns a hop for display.
 func (t *HopTable) Lookup(index uint32) Hop {
 	var h hopWords

@@ -142,19 +142,22 @@ func (f *Forwarder) refuseService(d *dataplane.Decision, seg *segment) {
 // forward sends a packet by a routed hop, if it fits.
 func (f *Forwarder) forward(d *dataplane.Decision, seg *segment, ref hopRef) {
 	in := d.Info
-	hop := d.W.Hops().Lookup(ref.index)
+	hops := d.W.Hops()
+	port, mtu := hops.Exit(ref.index)
 	// Back to who sent it: the sender's table and this one name each other. A
 	// service may do so, for a client that is its own server.
-	if hop.Port == d.In.Number && hop.Zone == seg.zone && d.Translated.Dst == in.Key.Dst &&
-		hop.DstMAC == packet.Ethernet(d.Frame()).Src() {
-		d.Drop(packet.SplitHorizon)
-		return
-	}
-	if mtu := uint32(hop.MTU); tooLong(d, mtu) {
-		if !mayFragment(d) {
-			f.refuse(d, seg, packet.FragmentationNeeded, answer.TooBig, mtu)
+	if port == d.In.Number && d.Translated.Dst == in.Key.Dst {
+		if hop := hops.Lookup(ref.index); hop.Zone == seg.zone && hop.DstMAC == packet.Ethernet(d.Frame()).Src() {
+			d.Drop(packet.SplitHorizon)
 			return
 		}
+	}
+	if tooLong(d, uint32(mtu)) {
+		if !mayFragment(d) {
+			f.refuse(d, seg, packet.FragmentationNeeded, answer.TooBig, uint32(mtu))
+			return
+		}
+		hop := hops.Lookup(ref.index)
 		f.state.routers.cuts[d.W.ID()].add(d.Buf, &hop)
 	}
 	d.Forward(ref.index, ref.gen)
