@@ -14,8 +14,8 @@ type host struct {
 
 func macHost(m packet.MAC) host { return host{addr: packet.Addr{m.Word()}} }
 
-// hostTable finds the classes of addresses that are bound: open addressing, never more than half
-// full, with a bound on how far an address may be from where it belongs.
+// hostTable finds the classes of addresses that are bound: open addressing, never more than a quarter
+// full, for a second slot to look at is a branch that can't be predicted, with a bound on how far an address may be from where it belongs.
 type hostTable struct {
 	slots []hostSlot // a power of two; nil if there are no hosts
 	shift uint8
@@ -36,7 +36,7 @@ func newHostTable(hosts map[host]*member) hostTable {
 	if len(hosts) == 0 {
 		return hostTable{}
 	}
-	n := max(3, bits.Len(uint(2*len(hosts))))
+	n := max(3, bits.Len(uint(4*len(hosts))))
 	for {
 		t := hostTable{slots: make([]hostSlot, 1<<n), shift: uint8(64 - n), reach: 1}
 		for h, m := range hosts {
@@ -81,7 +81,7 @@ func (t *hostTable) class(h host) (uint32, bool) {
 		if s.class == 0 {
 			break
 		}
-		if s.host == h {
+		if (s.addr[0]^h.addr[0])|(s.addr[1]^h.addr[1])|uint64(s.scope^h.scope) == 0 { // == on the struct is a call
 			return s.class - 1, true
 		}
 		at++
