@@ -39,7 +39,7 @@ func TestSectionsAreInOrder(t *testing.T) {
 	))})
 	require.Equal(t, []string{
 		"frames", "emergency", "admin", "environment", "n/also-early", "early",
-		"Kubernetes top", "n/a", "n/b", "a isolation", "b isolation", "base", "Kubernetes bottom", "late",
+		"Kubernetes top", "n/a", "n/b", "n/a isolation", "n/b isolation", "base", "Kubernetes bottom", "late",
 	}, titles(m.Firewall))
 	require.Equal(t, policy.Origin{Kind: "NetworkPolicy", Namespace: "n", Name: "a"}, m.Firewall.Sections[7].Origin)
 	last := m.Firewall.Sections[0]

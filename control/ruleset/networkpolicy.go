@@ -27,7 +27,7 @@ func networkPolicy(p *networkingv1.NetworkPolicy) []draft {
 		part:    "allow", place: allowing, appliedTo: selection{subject},
 	}
 	isolation := draft{
-		Section: policy.Section{Category: policy.Application, Title: p.Name + " isolation"},
+		Section: policy.Section{Category: policy.Application, Title: p.Namespace + "/" + p.Name + " isolation"},
 		part:    "isolation", place: isolating, appliedTo: selection{subject},
 	}
 	isolate := func(name string, d policy.Direction) {

@@ -14,7 +14,7 @@ func TestNetworkPolicyDrafts(t *testing.T) {
 		{
 			"no rules: nothing is allowed, and there is no section of what is",
 			`{podSelector: {}}`,
-			`isolating 0 "p isolation": {ns=x}
+			`isolating 0 "x/p isolation": {ns=x}
 				isolation.ingress DROP IN: ANY -> ANY`,
 		},
 		{
@@ -23,7 +23,7 @@ func TestNetworkPolicyDrafts(t *testing.T) {
 			`allowing 0 "": {ns=x pod:pod=a}
 				ingress[0] ALLOW IN: ANY -> ANY
 				egress[0] ALLOW OUT: ANY -> ANY
-			isolating 0 "p isolation": {ns=x pod:pod=a}
+			isolating 0 "x/p isolation": {ns=x pod:pod=a}
 				isolation.ingress DROP IN: ANY -> ANY
 				isolation.egress DROP OUT: ANY -> ANY`,
 		},
@@ -32,7 +32,7 @@ func TestNetworkPolicyDrafts(t *testing.T) {
 			`{podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {pod: b}}}, {namespaceSelector: {matchLabels: {ns: z}}}, {namespaceSelector: {}, podSelector: {matchLabels: {pod: c}}}, {ipBlock: {cidr: 10.0.0.0/31, except: [10.0.0.1/32]}}]}]}`,
 			`allowing 0 "": {ns=x}
 				ingress[0] ALLOW IN: {ns=x pod:pod=b; ns= ns:ns=z; ns= pod:pod=c; 10.0.0.0/32} -> ANY
-			isolating 0 "p isolation": {ns=x}
+			isolating 0 "x/p isolation": {ns=x}
 				isolation.ingress DROP IN: ANY -> ANY`,
 		},
 		{
@@ -41,7 +41,7 @@ func TestNetworkPolicyDrafts(t *testing.T) {
 			`allowing 0 "": {ns=x}
 				egress[0] ALLOW OUT: ANY -> {ns=x}
 				egress[1] ALLOW OUT: ANY -> {fd00::/8}
-			isolating 0 "p isolation": {ns=x}
+			isolating 0 "x/p isolation": {ns=x}
 				isolation.egress DROP OUT: ANY -> ANY`,
 		},
 		{
@@ -49,7 +49,7 @@ func TestNetworkPolicyDrafts(t *testing.T) {
 			`{podSelector: {}, ingress: [{ports: [{port: 80}, {protocol: UDP, port: 90, endPort: 99}, {protocol: SCTP}, {}, {port: web}, {protocol: UDP, port: dns}]}]}`,
 			`allowing 0 "": {ns=x}
 				ingress[0] ALLOW IN: ANY -> ANY, 6 [{80 80}], 17 [{90 99}], 132 [], 6 [], 6 web, 17 dns
-			isolating 0 "p isolation": {ns=x}
+			isolating 0 "x/p isolation": {ns=x}
 				isolation.ingress DROP IN: ANY -> ANY`,
 		},
 		{
@@ -59,7 +59,7 @@ func TestNetworkPolicyDrafts(t *testing.T) {
 				egress[0] ALLOW OUT: ANY -> {10.0.0.0/8; ns=x; fd00::/8}, 6 [{80 80}], 6 web
 				egress[0] IPv4 ALLOW OUT families 1: ANY -> {within 10.0.0.0/8}, 6 web
 				egress[0] IPv6 ALLOW OUT families 2: ANY -> {within fd00::/8}, 6 web
-			isolating 0 "p isolation": {ns=x}
+			isolating 0 "x/p isolation": {ns=x}
 				isolation.egress DROP OUT: ANY -> ANY`,
 		},
 		{
@@ -68,7 +68,7 @@ func TestNetworkPolicyDrafts(t *testing.T) {
 			`allowing 0 "": {ns=x}
 				ingress[0] ALLOW IN: {} -> ANY
 				ingress[1] ALLOW IN: {; } -> ANY
-			isolating 0 "p isolation": {ns=x}
+			isolating 0 "x/p isolation": {ns=x}
 				isolation.ingress DROP IN: ANY -> ANY`,
 		},
 		{

@@ -35,7 +35,11 @@ func (e *Evaluator) parseEnd(what, text string) (end, error) {
 		}
 		text = rest
 	}
-	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+	bare := text
+	if inner, bracketed := strings.CutPrefix(text, "["); bracketed && strings.HasSuffix(inner, "]") {
+		bare = strings.TrimSuffix(inner, "]") // as before a port
+	}
+	if a, err := netip.ParseAddr(bare); err == nil && a.Zone() == "" {
 		x.address = a.Unmap()
 		return x, nil
 	}

@@ -188,7 +188,7 @@ func TestEvaluateRefuses(t *testing.T) {
 		{"no protocol", api.PolicyQuery{From: "shop/web", To: "shop/db", Port: 80}, api.ErrInvalid, "of which protocol? Want tcp, udp, sctp, icmp, or another one's name or number"},
 		{"a protocol that is none", api.PolicyQuery{From: "shop/web", To: "shop/db", Port: 80, Protocol: "tpc"}, api.ErrInvalid, `protocol "tpc": want a number up to 255, or one of ICMP, IGMP, TCP, UDP`},
 		{"ICMPv6 over IPv4", api.PolicyQuery{From: "shop/web", To: "shop/db", Protocol: "icmpv6"}, api.ErrInvalid, "protocol icmpv6 is none of IPv4 packets: want icmp"},
-		{"addresses of two IP versions", api.PolicyQuery{From: "10.0.1.10", To: "fd00:2::14", Protocol: "tcp", Port: 80}, api.ErrInvalid, "10.0.1.10 and fd00:2::14 are of two IP versions: packets have one"},
+		{"addresses of two IP versions, one in brackets", api.PolicyQuery{From: "10.0.1.10", To: "[fd00:2::14]", Protocol: "tcp", Port: 80}, api.ErrInvalid, "10.0.1.10 and fd00:2::14 are of two IP versions: packets have one"},
 		{"ports of two IP versions", api.PolicyQuery{From: "shop/other", To: "shop/six", Protocol: "tcp", Port: 80}, api.ErrInvalid, "ports shop/other and shop/six have no IP version in common: name addresses"},
 		{"a port without the other's IP version", api.PolicyQuery{From: "shop/six", To: "10.0.2.20", Protocol: "tcp", Port: 80}, api.ErrInvalid, "port shop/six has no address of IPv4 as 10.0.2.20 is: name one of a host behind it, as shop/six@10.0.0.1"},
 		{"a port without addresses", api.PolicyQuery{From: "trunk", To: "shop/db", Protocol: "tcp", Port: 80}, api.ErrInvalid, "port trunk has no IP address: name one of a host behind it, as trunk@10.0.0.1"},
