@@ -12,10 +12,11 @@ func (x admitter) Admit(w *dataplane.Worker, in *packet.Info, frame []byte, _, t
 	if _, r := f.judgeFrame(w, in, frame, policy.In, to); r != packet.None {
 		return r
 	}
-	if !f.filters(to) || !subject(in, frame) {
+	if !f.Filters(to) || !subject(in, frame) {
 		return packet.None
 	}
 	k := f.keyOfPacket(in, frame, &in.Key)
 	k.Port, k.Direction = to, policy.In
-	return f.state.judged(w, f.find(&k), to, policy.In, in, frame)
+	m, _ := f.Find(&k)
+	return f.state.judged(w, m, to, policy.In, in, frame)
 }

@@ -17,8 +17,6 @@ type Config struct {
 	// Spoof has the groups of flood caps, by number, whose servers are told by a reset when a connection to
 	// them is evicted half open (NSX's rst-spoof).
 	Spoof []bool
-
-	Revision uint64
 }
 
 // ZoneScope says in which address space the addresses of a zone's packets are.

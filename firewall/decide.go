@@ -129,19 +129,14 @@ func (x ingressDecider) Decide(d *dataplane.Decision) {
 
 // subject reports whether a frame is a matter for rules about packets.
 func subject(in *packet.Info, frame []byte) bool {
-	switch {
-	case !in.Has(packet.IsIP) || in.Proto == packet.ProtoIGMP:
+	if !in.Has(packet.IsIP) {
 		return false
-	case in.Proto == packet.ProtoICMPv6 && !in.Has(packet.HasPorts|packet.IsLaterFragment|packet.ICMPError):
-		return int(in.L4) >= len(frame) || !housekeeping(frame[in.L4])
 	}
-	return true
-}
-
-// housekeeping reports whether an ICMPv6 type is one that a network needs to work at all: multicast
-// listener discovery (RFC 2710, RFC 3810) and neighbour discovery (RFC 4861).
-func housekeeping(typ uint8) bool {
-	return typ >= 130 && typ <= 137 || typ == 143
+	typ := uint8(0)
+	if in.Proto == packet.ProtoICMPv6 && !in.Has(packet.IsLaterFragment) && int(in.L4) < len(frame) {
+		typ = frame[in.L4]
+	}
+	return !Housekeeping(in.Proto, typ)
 }
 
 // resume takes over what is known of the session that a frame belongs to.
@@ -157,7 +152,7 @@ func (f *Firewall) resume(d *dataplane.Decision, l *look) {
 // not let it pass.
 func (f *Firewall) ask(d *dataplane.Decision, l *look, at *point, port uint16) {
 	l.ports[at.index] = port
-	if !f.filters(port) {
+	if !f.Filters(port) {
 		return
 	}
 	if l.known && l.flags&at.keep != 0 {
@@ -165,19 +160,19 @@ func (f *Firewall) ask(d *dataplane.Decision, l *look, at *point, port uint16) {
 		return
 	}
 	if f.blank {
-		f.apply(d, l, at, &f.byDefault)
+		f.apply(d, l, at, &f.ByDefault)
 		return
 	}
 	if at.index == atEgress || !l.keyed {
 		// Whom it is for is known by now: the sources of connections are translated after this, and of no concern.
 		l.key, l.keyed = f.keyOfPacket(d.Info, d.Frame(), &d.Translated), true
 	}
-	if at.index == atIngress && l.found != nil && !f.directed && f.ip.Alike(l.ports[atEgress], port) {
+	if at.index == atIngress && l.found != nil && !f.directed && f.IP.Alike(l.ports[atEgress], port) {
 		f.apply(d, l, at, l.found) // no rule tells the two ends apart
 		return
 	}
 	l.key.Port, l.key.Direction = port, at.direction
-	l.found = f.find(&l.key)
+	l.found, _ = f.Find(&l.key)
 	f.apply(d, l, at, l.found)
 }
 
@@ -276,7 +271,7 @@ func messageType(frame []byte, in *packet.Info) uint32 {
 // keyOf makes a key; ports are destination << 16 | source.
 func (f *Firewall) keyOf(scope uint32, src, dst packet.Addr, proto uint8, ports uint32) classify.Key {
 	return classify.Key{
-		Src: f.ip.Class(scope, src), Dst: f.ip.Class(scope, dst),
+		Src: f.IP.Class(scope, src), Dst: f.IP.Class(scope, dst),
 		Protocol: proto, V6: !src.Is4(), SrcPort: uint16(ports), DstPort: uint16(ports >> 16),
 	}
 }

@@ -21,7 +21,7 @@ func (f *Firewall) askReply(d *dataplane.Decision, l *look, out uint16) {
 	current := original.Epoch() == d.W.Snapshot().Epoch
 	for i := range points {
 		at := &points[i]
-		if !f.filters(ends[i]) || out == d.In.Number {
+		if !f.Filters(ends[i]) || out == d.In.Number {
 			continue
 		}
 		if l.flags&at.stateless != 0 {
@@ -32,7 +32,8 @@ func (f *Firewall) askReply(d *dataplane.Decision, l *look, out uint16) {
 		} else {
 			k := f.original(d)
 			k.Port, k.Direction = ends[i], at.direction
-			f.apply(d, l, at, f.find(&k))
+			m, _ := f.Find(&k)
+			f.apply(d, l, at, m)
 		}
 		if !d.Forwarded() {
 			return
@@ -45,7 +46,7 @@ func (f *Firewall) askReply(d *dataplane.Decision, l *look, out uint16) {
 func (f *Firewall) askStateless(d *dataplane.Decision, l *look, at *point, port uint16) {
 	k := f.keyOfPacket(d.Info, d.Frame(), &d.Translated)
 	k.Port, k.Direction = port, at.direction^(policy.In|policy.Out)
-	m := f.find(&k)
+	m, _ := f.Find(&k)
 	if m.Rule.Action != policy.Allow {
 		// The session is not the reply's to end: its original direction may go on.
 		l.known = false

@@ -28,18 +28,15 @@ func (x ethernetDecider) Decide(d *dataplane.Decision) {
 // judgeFrame asks the rules of a port about a frame, counts, and returns the rule that decides, and why it is dropped, or
 // None.
 func (f *Firewall) judgeFrame(w *dataplane.Worker, in *packet.Info, frame []byte, direction policy.Direction, port uint16) (rule uint32, r packet.Reason) {
-	if f.ethernet == nil || !f.filters(port) {
+	if f.Frames == nil || !f.Filters(port) {
 		return 0, packet.None
 	}
 	eth := packet.Ethernet(frame)
 	k := classify.Key{
-		Src: f.ethernet.MACClass(eth.Src()), Dst: f.ethernet.MACClass(eth.Dst()),
+		Src: f.Frames.MACClass(eth.Src()), Dst: f.Frames.MACClass(eth.Dst()),
 		Port: port, Direction: direction, DstPort: in.EtherType,
 	}
-	m := f.ethernet.Match(f.ethernet.Lookup(0, &k))
-	if m == nil {
-		m = &f.ethernetByDefault
-	}
+	m := f.FindFrame(&k)
 	return m.Rule.ID, f.state.judged(w, m, port, direction, in, frame)
 }
 

@@ -84,11 +84,11 @@ type summary struct {
 
 // prepare makes room for what a Firewall's rules count. Sections that are the same are not looked at again.
 func (s *State) prepare(f *Firewall) (err error) {
-	next := make(map[*policy.Section]*summary, len(f.policy.Sections))
+	next := make(map[*policy.Section]*summary, len(f.Policy.Sections))
 	all := summary{pages: map[int]bool{
 		int(policy.DefaultRuleID >> countBits): true, // that of EthernetDefaultRuleID, too
 	}}
-	for _, section := range f.policy.Sections {
+	for _, section := range f.Policy.Sections {
 		one := s.summaries[section]
 		if one == nil {
 			one = summarize(section)

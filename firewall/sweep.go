@@ -47,11 +47,11 @@ func (s *State) unwanted(r *flowtable.Record) bool {
 	for i := range points {
 		at := &points[i]
 		port := s.endOf(r, i)
-		if flags&at.keep != 0 || !f.filters(port) {
+		if flags&at.keep != 0 || !f.Filters(port) {
 			continue
 		}
 		k.Port, k.Direction = port, at.direction
-		if f.find(&k).Rule.Action != policy.Allow {
+		if m, _ := f.Find(&k); m.Rule.Action != policy.Allow {
 			return true
 		}
 	}

@@ -20,7 +20,7 @@ func (n *Node) FirewallLog() *firewall.Log { return n.rules.Log() }
 
 // firewallConfig is what the firewall needs of a model.
 func firewallConfig(m *control.Model) *firewall.Config {
-	c := &firewall.Config{Policy: m.Firewall, Revision: m.Revision, Zones: make([]firewall.ZoneScope, 0, len(m.Segments))}
+	c := &firewall.Config{Policy: m.Firewall, Zones: make([]firewall.ZoneScope, 0, len(m.Segments))}
 	for i := range m.Segments {
 		s := &m.Segments[i]
 		c.Zones = append(c.Zones, firewall.ZoneScope{Zone: packet.Zone(s.Zone), Scope: s.Scope})

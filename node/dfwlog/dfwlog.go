@@ -236,6 +236,8 @@ func lineOf(r *firewall.LogRecord) export.FirewallLine {
 // setOf names what a rule is in: NAMESPACE/NAME of the object, or the title of what has none.
 func setOf(s *policy.Section) string {
 	switch {
+	case s.Origin.Name == "" && s.Title == "":
+		return "default"
 	case s.Origin.Name == "":
 		return s.Title
 	case s.Origin.Namespace == "":

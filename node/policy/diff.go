@@ -271,10 +271,10 @@ func (e *Evaluator) ruleAt(id uint32) *RuleAt {
 	if e == nil {
 		return at
 	}
-	if id == e.byDefault.Rule.ID {
-		at.Name = e.byDefault.Rule.Name
+	if id == e.ByDefault.Rule.ID {
+		at.Name = e.ByDefault.Rule.Name
 	}
-	for _, s := range e.policy.Sections {
+	for _, s := range e.Policy.Sections {
 		for i := range s.Rules {
 			if s.Rules[i].ID == id {
 				at.Name, at.From = s.Rules[i].Name, s.Title

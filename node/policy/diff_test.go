@@ -46,7 +46,7 @@ func (d *Difference) lines() (list []string) {
 func TestDiffer(t *testing.T) {
 	e := siteEvaluator(t)
 	open, err := newEvaluator(e.model, &policy.Policy{
-		Sets: []*policy.Set{nil, {}}, Endpoints: e.policy.Endpoints, Excluded: policy.None, Default: policy.Rule{Action: policy.Allow},
+		Sets: []*policy.Set{nil, {}}, Endpoints: e.Policy.Endpoints, Excluded: policy.None, Default: policy.Rule{Action: policy.Allow},
 	})
 	require.NoError(t, err)
 	for _, row := range []struct {

@@ -12,20 +12,17 @@ import (
 // askEthernet asks the rules of category Ethernet at a port about the frame that a packet comes in; nil if
 // there are none.
 func (e *Evaluator) askEthernet(t *tuple, at *control.Port, d policy.Direction) *classify.Match {
-	if e.ethernet == nil {
+	if e.Frames == nil {
 		return nil
 	}
 	src, dst := e.macs(t)
 	k := classify.Key{
-		Src: e.ethernet.MACClass(src), Dst: e.ethernet.MACClass(dst), Port: at.Number, Direction: d, DstPort: packet.EtherTypeIPv4,
+		Src: e.Frames.MACClass(src), Dst: e.Frames.MACClass(dst), Port: at.Number, Direction: d, DstPort: packet.EtherTypeIPv4,
 	}
 	if !t.src.Is4() {
 		k.DstPort = packet.EtherTypeIPv6
 	}
-	if m := e.ethernet.Match(e.ethernet.Lookup(0, &k)); m != nil {
-		return m
-	}
-	return &e.ethernetByDefault
+	return e.FindFrame(&k)
 }
 
 // macs are the addresses of the frame as it comes in: to the receiver if that is next to the sender, else to

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/firewall"
 	"github.com/sluice-net/sluice/firewall/classify"
 	"github.com/sluice-net/sluice/firewall/policy"
 	"github.com/sluice-net/sluice/packet"
@@ -287,13 +288,13 @@ func TestAskAgreesWithLinear(t *testing.T) {
 				Port: at.port.Number, Direction: at.d, Scope: x.scope, Src: x.src, Dst: x.dst,
 				Protocol: x.protocol, SrcPort: x.srcPort, DstPort: x.dstPort,
 			}
-			want := classify.Linear(e.input, early, p)
+			want := classify.Linear(e.Input, firewall.Early, p)
 			if want == nil || want.Rule.Action == policy.JumpToApplication {
 				require.Equal(t, want == nil, got.jump == nil)
-				want = classify.Linear(e.input, application, p)
+				want = classify.Linear(e.Input, firewall.Application, p)
 			}
 			if want == nil {
-				want = &e.byDefault
+				want = &e.ByDefault
 			}
 			require.Equal(t, want.Rule.ID, got.match.Rule.ID, "%+v", p)
 			hits[want.Rule.ID]++

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/firewall"
 	"github.com/sluice-net/sluice/firewall/classify"
 	"github.com/sluice-net/sluice/firewall/policy"
 	"github.com/sluice-net/sluice/packet"
@@ -16,14 +17,9 @@ import (
 // Evaluator knows a configuration's policy, compiled as the data plane has it. Any number of
 // goroutines may use it at once.
 type Evaluator struct {
-	model  *control.Model
-	policy *policy.Policy
+	*firewall.Rules
 
-	input        *classify.Input // of the rules about packets
-	ip, ethernet *classify.Table
-
-	byDefault         classify.Match
-	ethernetByDefault classify.Match
+	model *control.Model
 
 	byName    map[string]*control.Port
 	byAddress map[netip.Addr][]*control.Port
@@ -34,7 +30,7 @@ func NewEvaluator(m *control.Model) (*Evaluator, error) { return newEvaluator(m,
 
 func newEvaluator(m *control.Model, p *policy.Policy) (*Evaluator, error) {
 	e := &Evaluator{
-		model: m, policy: p,
+		model:  m,
 		byName: make(map[string]*control.Port, len(m.Ports)), byAddress: make(map[netip.Addr][]*control.Port, len(m.Ports)),
 	}
 	for _, p := range m.Ports {
@@ -45,51 +41,11 @@ func newEvaluator(m *control.Model, p *policy.Policy) (*Evaluator, error) {
 			}
 		}
 	}
-	e.byDefault, e.ethernetByDefault = Defaults(e.policy)
-	frames := &classify.Input{Endpoints: e.policy.Endpoints, Sets: e.policy.Sets, Tiers: make([][]*policy.Section, 1), Ethernet: true}
-	e.input = &classify.Input{Endpoints: e.policy.Endpoints, Sets: e.policy.Sets, Tiers: make([][]*policy.Section, tiers)}
-	for _, s := range e.policy.Sections {
-		switch {
-		case s.Category == policy.Ethernet:
-			frames.Tiers[0] = append(frames.Tiers[0], s)
-		case s.Category == policy.Application:
-			e.input.Tiers[application] = append(e.input.Tiers[application], s)
-		default:
-			e.input.Tiers[early] = append(e.input.Tiers[early], s)
-		}
-	}
 	var err error
-	if e.ip, err = classify.NewCompiler().Compile(e.input); err != nil {
+	if e.Rules, err = firewall.NewRules(p, classify.NewCompiler(), classify.NewCompiler()); err != nil {
 		return nil, fmt.Errorf("compile the policy: %w", err)
 	}
-	if len(frames.Tiers[0]) > 0 {
-		if e.ethernet, err = classify.NewCompiler().Compile(frames); err != nil {
-			return nil, fmt.Errorf("compile the policy's category Ethernet: %w", err)
-		}
-	}
 	return e, nil
-}
-
-// The tiers of rules about packets: JUMP_TO_APPLICATION leads from the first to the second.
-const (
-	early = iota
-	application
-	tiers
-)
-
-// Defaults are the rules that decide where no other matches: about packets, and about frames.
-func Defaults(p *policy.Policy) (packets, frames classify.Match) {
-	s := &policy.Section{Category: policy.Application, Rules: []policy.Rule{p.Default}}
-	r := &s.Rules[0]
-	r.ID, r.Directions, r.Families = policy.DefaultRuleID, policy.In|policy.Out, policy.IPv4|policy.IPv6
-	if r.Name == "" {
-		r.Name = "default"
-	}
-	e := &policy.Section{Category: policy.Ethernet, Rules: []policy.Rule{{
-		ID: policy.EthernetDefaultRuleID, Name: "default-ethernet", Action: policy.Allow,
-		Directions: policy.In | policy.Out, Families: policy.IPv4 | policy.IPv6,
-	}}}
-	return classify.Match{Section: s, Rule: r}, classify.Match{Section: e, Rule: &e.Rules[0]}
 }
 
 // Revision is the number of the configuration.
@@ -132,20 +88,10 @@ func (e *Evaluator) ask(t *tuple, at *control.Port, d policy.Direction) (v verdi
 		return v
 	}
 	k := classify.Key{
-		Src: e.ip.Class(t.scope, t.src), Dst: e.ip.Class(t.scope, t.dst), Port: at.Number, Direction: d,
+		Src: e.IP.Class(t.scope, t.src), Dst: e.IP.Class(t.scope, t.dst), Port: at.Number, Direction: d,
 		Protocol: t.protocol, V6: !t.src.Is4(), SrcPort: t.srcPort, DstPort: t.dstPort,
 	}
-	if m := e.ip.Match(e.ip.Lookup(early, &k)); m != nil {
-		if m.Rule.Action != policy.JumpToApplication {
-			v.match = m
-			return v
-		}
-		v.jump = m
-	}
-	v.match = e.ip.Match(e.ip.Lookup(application, &k))
-	if v.match == nil {
-		v.match = &e.byDefault
-	}
+	v.match, v.jump = e.Find(&k)
 	return v
 }
 
@@ -155,7 +101,7 @@ func (e *Evaluator) asks(t *tuple, at *control.Port, d policy.Direction) bool {
 }
 
 func (e *Evaluator) filtered(p *control.Port) bool {
-	return int(p.Number) < len(e.policy.Endpoints) && e.policy.Endpoints[p.Number] != nil
+	return e.Filters(p.Number)
 }
 
 // whyNot says why no rule has decided about a packet at a port.
@@ -170,7 +116,7 @@ func (e *Evaluator) whyNot(t *tuple, at *control.Port, d policy.Direction) strin
 	case e.filtered(at):
 		return "neighbor discovery, MLD and IGMP are not for rules, but for the segment's security settings"
 	}
-	return Unfiltered(e.policy, at)
+	return Unfiltered(e.Policy, at)
 }
 
 // Unfiltered says why rules do not apply to a port; empty if they do.
@@ -188,7 +134,4 @@ func Unfiltered(p *policy.Policy, port *control.Port) string {
 
 // needed reports whether a network needs packets of the kind to work at all: IGMP, multicast listener
 // discovery (RFC 2710, RFC 3810) and neighbour discovery (RFC 4861).
-func needed(t *tuple) bool {
-	typ := t.dstPort >> 8
-	return t.protocol == packet.ProtoIGMP || t.protocol == packet.ProtoICMPv6 && (typ >= 130 && typ <= 137 || typ == 143)
-}
+func needed(t *tuple) bool { return firewall.Housekeeping(t.protocol, uint8(t.dstPort>>8)) }

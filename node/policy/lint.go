@@ -3,6 +3,7 @@ package policy
 import (
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/firewall"
 	"github.com/sluice-net/sluice/firewall/lint"
 	"github.com/sluice-net/sluice/firewall/policy"
 )
@@ -26,7 +27,7 @@ func Lint(m *control.Model, hits map[uint32]api.Hits, effort int) *api.PolicyLin
 			refs[s.Rules[i].ID] = Refer(s, &s.Rules[i])
 		}
 	}
-	_, frames := Defaults(p)
+	_, frames := firewall.Defaults(p)
 	refs[policy.EthernetDefaultRuleID] = *refer(&frames)
 	out := &api.PolicyLint{
 		Revision: m.Revision, Rules: report.Rules, Findings: make([]api.LintFinding, 0, len(report.Findings)),

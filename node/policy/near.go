@@ -7,6 +7,7 @@ import (
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/export"
+	"github.com/sluice-net/sluice/firewall"
 	"github.com/sluice-net/sluice/firewall/classify"
 	"github.com/sluice-net/sluice/firewall/policy"
 	"github.com/sluice-net/sluice/packet"
@@ -21,11 +22,11 @@ func (e *Evaluator) near(t *tuple, at *control.Port, d policy.Direction, v *verd
 		Port: at.Number, Direction: d, Scope: t.scope, Src: t.src, Dst: t.dst,
 		Protocol: t.protocol, SrcPort: t.srcPort, DstPort: t.dstPort,
 	}
-	for tier, sections := range e.input.Tiers {
+	for tier, sections := range e.Input.Tiers {
 		for _, s := range sections {
 			for i := range s.Rules {
 				r := &s.Rules[i]
-				if tier == early && v.jump != nil && r.ID == v.jump.Rule.ID {
+				if tier == firewall.Early && v.jump != nil && r.ID == v.jump.Rule.ID {
 					break // the rest of the tier was jumped over
 				}
 				if r.ID == v.match.Rule.ID {
@@ -35,7 +36,7 @@ func (e *Evaluator) near(t *tuple, at *control.Port, d policy.Direction, v *verd
 					list = append(list, api.NearRule{RuleRef: Refer(s, r), Failed: failed})
 				}
 			}
-			if tier == early && v.jump != nil && s == v.jump.Section {
+			if tier == firewall.Early && v.jump != nil && s == v.jump.Section {
 				break
 			}
 		}
@@ -63,7 +64,7 @@ func (e *Evaluator) failed(t *tuple, p *classify.Packet, r *policy.Rule) string 
 // matches asks a rule by itself.
 func (e *Evaluator) matches(p *classify.Packet, r policy.Rule) bool {
 	in := &classify.Input{
-		Endpoints: e.input.Endpoints, Sets: e.input.Sets,
+		Endpoints: e.Input.Endpoints, Sets: e.Input.Sets,
 		Tiers: [][]*policy.Section{{{Rules: []policy.Rule{r}}}},
 	}
 	return classify.Linear(in, 0, p) != nil
@@ -85,7 +86,7 @@ var conditions = []condition{
 	{
 		func(r *policy.Rule) { r.AppliedTo = policy.Any },
 		func(e *Evaluator, t *tuple, p *classify.Packet, _ *policy.Rule) string {
-			return fmt.Sprintf("it is not applied to %s", e.policy.Endpoints[p.Port].Name)
+			return fmt.Sprintf("it is not applied to %s", e.Policy.Endpoints[p.Port].Name)
 		},
 	},
 	{

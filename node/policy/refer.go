@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/firewall"
 	"github.com/sluice-net/sluice/firewall/classify"
 	"github.com/sluice-net/sluice/firewall/policy"
 )
@@ -82,7 +83,7 @@ func holds(p *policy.Policy, id policy.SetID, port uint16) bool {
 // Sections are those of a policy, and the ones that the default rules are in: that of frames behind category
 // Ethernet, that of packets at the end.
 func Sections(p *policy.Policy) iter.Seq[*policy.Section] {
-	packets, frames := Defaults(p)
+	packets, frames := firewall.Defaults(p)
 	return func(yield func(*policy.Section) bool) {
 		i := 0
 		for ; i < len(p.Sections) && p.Sections[i].Category == policy.Ethernet; i++ {
