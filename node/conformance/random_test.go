@@ -20,7 +20,7 @@ func TestRandomPolicies(t *testing.T) {
 	switch {
 	case n > 0:
 	case testing.Short():
-		n = 100
+		n = 40
 	default:
 		n = 2000
 	}
