@@ -60,6 +60,46 @@ spec:
   uplinks: [{port: uplink, addresses: [203.0.113.1/24, 'fd00:9::1/64'], gateway: 203.0.113.254}]
 `
 
+// rules are such that captures from anywhere meet all that rules do.
+const rules = `
+---
+apiVersion: sluice.dev/v1
+kind: SecurityPolicy
+metadata: {name: frames}
+spec:
+  category: Ethernet
+  rules: [{name: loop, action: DROP, serviceEntries: [{etherType: 0x9000}], logged: true}]
+---
+apiVersion: sluice.dev/v1
+kind: SecurityPolicy
+metadata: {name: first}
+spec:
+  category: Infrastructure
+  rules:
+    - {name: on, action: JUMP_TO_APPLICATION, serviceEntries: [{l4Protocol: TCP, destinationPorts: ["80", "443"]}]}
+    - {name: names, action: REJECT, serviceEntries: [{l4Protocol: UDP, destinationPorts: ["53"]}], sourceGroups: [10.0.0.0/8], logged: true, tag: dns}
+---
+apiVersion: sluice.dev/v1
+kind: SecurityPolicy
+metadata: {name: second}
+spec:
+  sequenceNumber: 10
+  stateful: false
+  rules:
+    - {name: pings, serviceEntries: [{protocol: ICMPv4, icmpType: 8}, {protocol: ICMPv6, icmpType: 128}]}
+    - {name: low, action: DROP, serviceEntries: [{l4Protocol: TCP, destinationPorts: ["1-79"]}], logged: true}
+---
+apiVersion: sluice.dev/v1
+kind: SecurityPolicy
+metadata: {name: third}
+spec:
+  sequenceNumber: 20
+  tcpStrict: true
+  rules:
+    - {name: web, serviceEntries: [{l4Protocol: TCP, destinationPorts: ["80", "443"]}], logged: true, sessionLimits: {perRule: 50, perSource: 5}}
+    - {name: elsewhere, action: REJECT, destinationGroups: [192.168.0.0/16], destinationsExcluded: true, direction: OUT, logged: true}
+`
+
 func model(t testing.TB, text string) *control.Model {
 	objects, f := control.Decode("site.yaml", []byte(text), control.Options{})
 	require.Empty(t, f)
@@ -83,10 +123,10 @@ func digest(t *testing.T, dir string) string {
 }
 
 // Whatever a capture holds: nothing crashes, the books balance, and the results
-// are the same bytes for every number of workers, and with faults of one seed.
+// are the same bytes for every number of workers, and with faults of one seed and a firewall's rules.
 func TestEveryCapture(t *testing.T) {
 	dir := sharedtest.Path(t, "captures")
-	m := model(t, site)
+	plain, filtered := model(t, site), model(t, site+rules)
 	var files []string
 	require.NoError(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 		if strings.Contains(filepath.Ext(path), ".pcap") {
@@ -104,7 +144,10 @@ func TestEveryCapture(t *testing.T) {
 		// The captures' own folder keeps names apart.
 		name, _ := filepath.Rel(dir, file)
 		for _, damage := range []faults.Config{{}, {Seed: 7, Loss: .02, Duplicate: .02, Reorder: .05, Corrupt: .05, Truncate: .02}} {
-			first := ""
+			first, m := "", plain
+			if damage.Seed != 0 {
+				m = filtered
+			}
 			for _, workers := range turns {
 				out := t.TempDir()
 				port := "left/a"
@@ -143,7 +186,7 @@ func TestEveryCapture(t *testing.T) {
 // Several captures at once, on ports of several workers, each damaged in its
 // own way: still the same bytes.
 func TestManyInputs(t *testing.T) {
-	m := model(t, site)
+	m := model(t, site+rules)
 	mix := sharedtest.Path(t, "captures", "mix.pcap")
 	fuzz := sharedtest.Path(t, "captures", "real", "malformed", "ndpi-fuzz-2006-06-26-2594.pcap")
 	first := ""
