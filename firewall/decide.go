@@ -276,11 +276,9 @@ func (f *Firewall) keyOf(scope uint32, src, dst packet.Addr, proto uint8, ports 
 	}
 }
 
-// agree settles the terms of a session that is to begin.
+// agree settles the terms of a session that is to begin, and the timers of one that goes on after a change: numbers of
+// profiles are those of the policy in force.
 func (f *Firewall) agree(d *dataplane.Decision, out uint16) {
-	if d.Session != 0 || f.terms == nil {
-		return
-	}
 	for i, port := range [2]uint16{d.In.Number, out} {
 		if int(port) >= len(f.terms) {
 			continue
@@ -290,5 +288,8 @@ func (f *Firewall) agree(d *dataplane.Decision, out uint16) {
 		if d.Terms.Timers == 0 {
 			d.Terms.Timers = t.Timers
 		}
+	}
+	if d.Session != 0 {
+		d.W.Flows().UseTimers(d.Session, d.Terms.Timers)
 	}
 }
