@@ -35,9 +35,13 @@ type Decision struct {
 	// decision for an existing session asks for the permit again; its binding stays.
 	Session flowtable.ID
 
-	// Translated is the key as it leaves, after NAT; deciders that translate
-	// change it. It is in the zone of the frame until the hop is known.
+	// Translated is the key as it leaves, after NAT: that of a session, if the frame
+	// is of one; else deciders that translate change it. It is in the zone of the frame.
 	Translated packet.Key
+
+	// Via is the address that is routed to in the place of Translated.Dst, for frames
+	// that are sent to somebody without being addressed to him; zero: none.
+	Via packet.Addr
 
 	Permit  flowtable.Permit
 	Binding flowtable.Binding
@@ -148,6 +152,9 @@ func (w *Worker) decide(v *Vector, i int) {
 		Session: v.Entry[i], Translated: in.Key,
 		Uncached: !trackable,
 	}
+	if d.Session != 0 {
+		d.Translated = w.table.Entry(d.Session.Peer()).Key.Reverse().WithZone(in.Key.Zone())
+	}
 	for s := range v.Snap.Deciders {
 		step := &v.Snap.Deciders[s]
 		step.Decider.Decide(d)
@@ -186,6 +193,18 @@ func (w *Worker) admit(v *Vector, i int, d *Decision) (id flowtable.ID, created 
 	v.hop[i] = d.hop
 	bit := uint64(1) << i
 	v.Routed = v.Routed&^bit | d.hop.routed()<<i
+	translated := d.Translated != d.Info.Key
+	v.Translated &^= bit
+	if translated {
+		v.Translated |= bit
+		d.Permit.Flags |= flowtable.Translated
+		if d.Uncached = !flowtable.Trackable(d.Info); d.Uncached && d.Session == 0 {
+			// Nobody would know what to do with the answer.
+			d.Drop(packet.SessionInvalid)
+			v.Drop(i, packet.SessionInvalid)
+			return 0, false
+		}
+	}
 	if d.Uncached {
 		v.Hit |= bit
 		if !d.Info.Has(packet.ICMPError) {

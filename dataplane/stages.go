@@ -138,7 +138,7 @@ func check(w *Worker, v *Vector) {
 		id := v.Entry[i]
 		e := w.table.Entry(id)
 		link0, link1 := v.link(i)
-		hop, _, ok := e.Allowed(link0, link1, epoch)
+		hop, flags, ok := e.Allowed(link0, link1, epoch)
 		h := &v.hop[i]
 		in := &v.Info[i]
 		if !ok || !w.hops.load(uint32(hop), uint32(hop>>32), h) ||
@@ -148,6 +148,7 @@ func check(w *Worker, v *Vector) {
 			v.Todo |= 1 << i
 		}
 		v.Routed |= h.routed() << i
+		v.Translated |= uint64(flags/flowtable.Translated&1) << i
 		if last := e.LastSeen(); (now^last)>>refreshShift != 0 || now-last >= quiet {
 			w.revive(v, i, id, now-last)
 		}

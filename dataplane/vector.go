@@ -32,6 +32,9 @@ type Vector struct {
 	Hit    uint64 // Entry is valid and so is its permit, Hop is filled in
 	Todo   uint64 // to be decided
 	Routed uint64 // the hop is a routed one; means something for frames in Hit
+	// Translated: addresses or ports become those of the session's other direction, see
+	// flowtable.Entry; means something for frames in Hit. Entry is valid for these.
+	Translated uint64
 	Fresh  uint64 // session was made for this frame, which needs no tracking
 	Group  uint64 // destination MAC has the group bit
 	Frag   uint64 // IP fragments

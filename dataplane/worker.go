@@ -165,7 +165,7 @@ func (w *Worker) process(in *PortConfig, n int, now int64, again bool) {
 	v := &w.vector
 	v.Now, v.Epoch, v.Snap, v.In, v.N = now, w.snap.Epoch, w.snap, in, n
 	v.Live = ^uint64(0) >> (VectorSize - n)
-	v.Hit, v.Todo, v.Routed, v.Fresh, v.Group, v.Frag = 0, 0, 0, 0, 0, 0
+	v.Hit, v.Todo, v.Routed, v.Translated, v.Fresh, v.Group, v.Frag = 0, 0, 0, 0, 0, 0, 0
 	v.dropped, v.refresh, v.done, v.created, v.again = 0, 0, 0, false, again
 	v.base = w.arena.Base()
 	for s := 0; s < len(w.snap.Stages); {

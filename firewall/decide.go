@@ -2,6 +2,7 @@ package firewall
 
 import (
 	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/dataplane/answer"
 	"github.com/sluice-net/sluice/firewall/classify"
 	"github.com/sluice-net/sluice/firewall/policy"
 	"github.com/sluice-net/sluice/flowtable"
@@ -239,7 +240,7 @@ func (f *Firewall) refuse(d *dataplane.Decision, l *look, at *point, m *classify
 		d.W.Flows().End(d.Session, flowtable.EndPolicy, d.Now)
 	}
 	if m.Rule.Action == policy.Reject {
-		f.state.rejector.Reject(d)
+		f.state.rejector.Reject(d, answer.AdminProhibited)
 		d.Drop(packet.PolicyRejected)
 		return
 	}

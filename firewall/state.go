@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-net/sluice/dataplane/answer"
 	"github.com/sluice-net/sluice/firewall/classify"
 	"github.com/sluice-net/sluice/firewall/policy"
-	"github.com/sluice-net/sluice/firewall/reply"
+	"github.com/sluice-net/sluice/dataplane/reply"
 )
 
 // StateConfig sizes a State.

@@ -5,7 +5,7 @@ import (
 
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/firewall/policy"
-	"github.com/sluice-net/sluice/firewall/reply"
+	"github.com/sluice-net/sluice/dataplane/reply"
 	"github.com/sluice-net/sluice/flowtable"
 )
 

@@ -87,8 +87,8 @@ type Entry struct {
 	ingressRule uint32        // rule that let it into the destination
 	meters      uint32        // index of the meter of the sender's port | receiver's << 16; 0 is none
 	mirrors     uint32        // index of a mirror set, 0 is none
-	service     atomic.Uint32 // binding: virtual server, 0 is none
-	member      atomic.Uint32 // binding: pool member, 0 is none
+	// The binding: Service and Member at the original entry, Rule and Source at the reply's.
+	bound [2]atomic.Uint32
 
 	// aux is the table's and the session's. While it lives: links in the list of
 	// a group, see caps.go. Then, original entry: when the session ended, ns. Reply
@@ -128,10 +128,13 @@ type Permit struct {
 	Mirrors     uint32 // index of a mirror set, 0 is none
 }
 
-// Binding is what is chosen once for the whole session.
+// Binding is what is chosen once for the whole session. The numbers are the
+// features'; 0 is none.
 type Binding struct {
-	Service uint32 // virtual server, 0 is none
-	Member  uint32 // pool member, 0 is none
+	Service uint32 // virtual server
+	Member  uint32 // pool member, and why it was chosen
+	Rule    uint32 // NAT rule that has changed the destination
+	Source  uint32 // what has changed the source: a NAT rule, or a service's pool
 }
 
 // Allowed returns the hop and the flags of the permit if there is one for this
@@ -175,8 +178,11 @@ func (e *Entry) Meters() uint32 { return atomic.LoadUint32(&e.meters) }
 // Mirrors returns the mirror set.
 func (e *Entry) Mirrors() uint32 { return atomic.LoadUint32(&e.mirrors) }
 
-// Binding returns what Worker.Bind stored.
-func (e *Entry) Binding() Binding { return Binding{e.service.Load(), e.member.Load()} }
+// Binding returns what Worker.Bind stored for the session of id.
+func (t *Table) Binding(id ID) Binding {
+	original, reply := &t.Entry(id&^1).bound, &t.Entry(id|1).bound
+	return Binding{original[0].Load(), original[1].Load(), reply[0].Load(), reply[1].Load()}
+}
 
 // Count accounts a frame of size bytes, received at now. Only the worker that
 // polls this direction may call it.

@@ -109,7 +109,7 @@ func (r *Record) fill(t *Table, n uint32) {
 		r.Flags[d] = e.Flags()
 		r.Links[d][0], r.Links[d][1] = e.Link()
 	}
-	r.Binding = t.Entry(ID(n << 1)).Binding()
+	r.Binding = t.Binding(ID(n << 1))
 	r.Terms = s.unpackTerms()
 	r.TCP = s.tcpNumbers()
 }

@@ -21,7 +21,7 @@ func TestRecordTellsTheWholeSession(t *testing.T) {
 	terms := Terms{Timers: 3, Strict: true, Caps: [2]uint16{0, 9}, Marks: [2]uint16{6, 65535}}
 	id, created, _ := w.Create(client, reply, terms, &in, frame, 5*second)
 	require.True(t, created)
-	w.Bind(id, Binding{Service: 8, Member: 2})
+	w.Bind(id, Binding{Service: 8, Member: 2, Rule: 5, Source: 1})
 	require.True(t, table.Entry(id).StorePermit(&Permit{Epoch: 3, Hop: 4, Flags: Translated, EgressRule: 21, IngressRule: 22}, 1, 7<<32|LinkValid))
 	require.True(t, table.Entry(id.Peer()).StorePermit(&Permit{Epoch: 4, Hop: 5, Flags: Translated, EgressRule: 23}, 2, 8<<32|LinkValid))
 	table.Entry(id).Count(60, 5*second)
@@ -31,7 +31,7 @@ func TestRecordTellsTheWholeSession(t *testing.T) {
 		Keys: [2]packet.Key{client, reply}, Packets: [2]uint64{2, 1}, Bytes: [2]uint64{112, 60},
 		Start: 5 * second, Last: 7 * second,
 		EgressRule: [2]uint32{21, 23}, IngressRule: [2]uint32{22, 0}, Epoch: [2]uint32{3, 4}, Hop: [2]uint32{4, 5},
-		Flags: [2]uint32{Translated, Translated}, Binding: Binding{8, 2},
+		Flags: [2]uint32{Translated, Translated}, Binding: Binding{8, 2, 5, 1},
 		Links: [2]Link{{1, 7<<32 | LinkValid}, {2, 8<<32 | LinkValid}},
 		TCP: [2]TCPNumbers{
 			{Seq: 101, Sent: 101, SeqKnown: true},

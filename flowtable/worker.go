@@ -204,13 +204,13 @@ func compare(a, b *packet.Key) int {
 	return 0
 }
 
-// Bind stores what was chosen for the session's life, in both directions.
+// Bind stores what was chosen for the session's life.
 func (w *Worker) Bind(id ID, b Binding) {
-	for d := range ID(2) {
-		e := w.t.Entry(id&^1 | d)
-		e.service.Store(b.Service)
-		e.member.Store(b.Member)
-	}
+	original, reply := &w.t.Entry(id&^1).bound, &w.t.Entry(id|1).bound
+	original[0].Store(b.Service)
+	original[1].Store(b.Member)
+	reply[0].Store(b.Rule)
+	reply[1].Store(b.Source)
 }
 
 // Records returns the records that this worker has written; for one exporter.

@@ -116,8 +116,8 @@ func TestTranslatedSessionIsFoundByBothKeys(t *testing.T) {
 	require.Equal(t, id, table.Lookup(&client))
 	require.Equal(t, id.Peer(), table.Lookup(&reply))
 	require.Equal(t, Reply, table.Lookup(&reply).Dir())
-	w.Bind(id, Binding{Service: 3, Member: 9})
-	require.Equal(t, Binding{3, 9}, table.Entry(id.Peer()).Binding())
+	w.Bind(id, Binding{Service: 3, Member: 9, Rule: 4, Source: 7})
+	require.Equal(t, Binding{3, 9, 4, 7}, table.Binding(id.Peer()))
 
 	require.True(t, w.End(id.Peer(), EndCleared, second), "either direction's ID names the session")
 	require.Zero(t, table.Lookup(&client))

@@ -73,6 +73,9 @@ func (f *Forwarder) route(d *dataplane.Decision, seg *segment) {
 		d.Drop(packet.InvalidSourceIP)
 		return
 	}
+	if d.Via != (packet.Addr{}) {
+		dst = d.Via
+	}
 	if seg.owns(dst) {
 		f.refuseService(d, seg)
 		return

@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-net/sluice/packet"
 )
 
-// What the messages look like on the wire is tested where they are sent: in route and firewall/reply.
+// What the messages look like on the wire is tested where they are sent: in route and dataplane/reply.
 
 func TestToward(t *testing.T) {
 	plain := &dataplane.PortConfig{Number: 1, VLAN: dataplane.Attachment{Untagged: 7}}

@@ -1,4 +1,4 @@
-// Package reply tells senders and ends of sessions what the firewall has done to
+// Package reply tells senders and ends of sessions what rules and services have done to
 // their packets: rejections and resets.
 package reply
 
@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-net/sluice/packet"
 )
 
-// Rejector answers packets that a rule rejects. It lives as long as the node; all workers share it.
+// Rejector answers packets that a rule rejects, or that a service has nobody for. It lives as long as the node; all workers share it.
 type Rejector struct {
 	limit *answer.Limit
 
@@ -36,15 +36,15 @@ func (r *Rejector) Stats() RejectStats {
 	}
 }
 
-// Reject tells the sender of the packet in hand that it may not pass, unless there are reasons not to: TCP by
-// a reset, all else by ICMP administratively prohibited. It reports whether the sender was told. The
+// Reject tells the sender of the packet in hand that it does not pass, unless there are reasons not to: TCP by
+// a reset, all else by an ICMP error. It reports whether the sender was told. The
 // frame stays as it is, and still has to be dropped.
 //
 // The answer comes from whom the packet was for, by IP and by MAC address, also if the packet was to be
 // routed: rules belong to ports, which know of no router, and a segment need not have one. A sender's
 // stack takes an ICMP error from whoever sends it, for it goes by what is quoted; its own packet filter takes
 // it for an answer of the peer. nftables' reject does the same on bridges.
-func (r *Rejector) Reject(d *dataplane.Decision) (told bool) {
+func (r *Rejector) Reject(d *dataplane.Decision, as answer.Error) (told bool) {
 	frame, in := d.Frame(), d.Info
 	out, found := answer.Toward(d.In, d.Zone)
 	switch {
@@ -67,7 +67,7 @@ func (r *Rejector) Reject(d *dataplane.Decision) (told bool) {
 		told = sendReset(d.W, &e, out, d.In.Number, resetOf(frame, in))
 	} else {
 		ip := frame[in.L3 : uint32(in.L3)+in.IPLen]
-		told = answer.SendError(d.W, &e, out, d.In.Number, answer.AdminProhibited, 0, ip)
+		told = answer.SendError(d.W, &e, out, d.In.Number, as, 0, ip)
 	}
 	if !told {
 		sent = &r.silent

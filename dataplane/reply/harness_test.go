@@ -111,7 +111,7 @@ func rejecting(t testing.TB, rate uint32, change func(*testbed, *dataplane.Snaps
 	limit.MakeRoom(numPorts)
 	r := NewRejector(limit)
 	return newTestbed(t, func(d *dataplane.Decision) {
-		r.Reject(d)
+		r.Reject(d, answer.AdminProhibited)
 		d.Drop(packet.PolicyRejected)
 	}, change), r
 }

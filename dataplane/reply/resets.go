@@ -20,7 +20,7 @@ const (
 	Both = Initiator | Responder
 )
 
-// Resets tells the ends of sessions that the firewall has ended. Only TCP has a word for that: of other protocols
+// Resets tells the ends of sessions that the node has ended. Only TCP has a word for that: of other protocols
 // there is no packet at hand that an ICMP error could quote, and the next one gets the rules' answer anyway.
 //
 // Sessions come from flowtable's Config.Ended, in the middle of a worker's Quiesce, and wait in a

@@ -115,7 +115,7 @@ func (k *kernelBed) Decide(d *dataplane.Decision) {
 	key := &d.Info.Key
 	switch tracked := d.Info.Proto == packet.ProtoTCP || d.Info.Proto == packet.ProtoUDP; {
 	case tracked && key.DstPort() == rejectedPort:
-		k.reject.Reject(d)
+		k.reject.Reject(d, answer.AdminProhibited)
 		d.Drop(packet.PolicyRejected)
 	case tracked && key.SrcPort() == onewayPort, tracked && k.shut.Load():
 		d.Drop(packet.PolicyDenied)
