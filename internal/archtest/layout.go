@@ -54,9 +54,9 @@ var Layout = []Row{
 		Why:      "The engine runs stages without knowing which; x/sys is there to pin threads and to wait on descriptors.",
 	},
 	{
-		Packages: []string{"firewall/policy"},
+		Packages: []string{"firewall/policy", "lb/service"},
 		Ours:     []string{"packet"},
-		Why:      "Rules as plain data are what control makes and the firewall enforces: the one thing of a feature that both know.",
+		Why:      "Rules and services as plain data are what control makes and a feature enforces: the one thing of it that both know.",
 	},
 	{
 		Packages: []string{"firewall", "lb", "qos", "mirror", "route", "dhcp", "trace"},
@@ -78,7 +78,7 @@ var Layout = []Row{
 	},
 	{
 		Packages: []string{"control"},
-		Ours:     []string{"packet", "firewall/policy", "api", "internal/*"},
+		Ours:     []string{"packet", "firewall/policy", "lb/service", "api", "internal/*"},
 		Theirs:   []string{Anyone},
 		Why:      "Desired state can run in a process of its own, so it must not reach into the engine or a feature.",
 	},
