@@ -35,9 +35,9 @@ type Vector struct {
 	// Translated: addresses or ports become those of the session's other direction, see
 	// flowtable.Entry; means something for frames in Hit. Entry is valid for these.
 	Translated uint64
-	Fresh  uint64 // session was made for this frame, which needs no tracking
-	Group  uint64 // destination MAC has the group bit
-	Frag   uint64 // IP fragments
+	Fresh      uint64 // session was made for this frame, which needs no tracking
+	Group      uint64 // destination MAC has the group bit
+	Frag       uint64 // IP fragments
 
 	Special uint64 // super-frames, and frames with a partial checksum
 

@@ -6,9 +6,9 @@ import (
 
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/dataplane/answer"
+	"github.com/sluice-net/sluice/dataplane/reply"
 	"github.com/sluice-net/sluice/firewall/classify"
 	"github.com/sluice-net/sluice/firewall/policy"
-	"github.com/sluice-net/sluice/dataplane/reply"
 )
 
 // StateConfig sizes a State.

@@ -4,8 +4,8 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-net/sluice/dataplane"
-	"github.com/sluice-net/sluice/firewall/policy"
 	"github.com/sluice-net/sluice/dataplane/reply"
+	"github.com/sluice-net/sluice/firewall/policy"
 	"github.com/sluice-net/sluice/flowtable"
 )
 

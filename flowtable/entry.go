@@ -83,10 +83,10 @@ type Entry struct {
 	flags    atomic.Uint32
 	epoch    atomic.Uint32 // of the permit
 
-	egressRule  uint32        // rule that let the packet leave its port; 0 if none was asked
-	ingressRule uint32        // rule that let it into the destination
-	meters      uint32        // index of the meter of the sender's port | receiver's << 16; 0 is none
-	mirrors     uint32        // index of a mirror set, 0 is none
+	egressRule  uint32 // rule that let the packet leave its port; 0 if none was asked
+	ingressRule uint32 // rule that let it into the destination
+	meters      uint32 // index of the meter of the sender's port | receiver's << 16; 0 is none
+	mirrors     uint32 // index of a mirror set, 0 is none
 	// The binding: Service and Member at the original entry, Rule and Source at the reply's.
 	bound [2]atomic.Uint32
 
