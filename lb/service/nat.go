@@ -95,6 +95,10 @@ type SourcePool struct {
 	Addresses []packet.Addr // sorted; v4 before v6. At most MaxPoolAddresses
 	Ports     PortRange     // that are given out; zero: 1024 to 65535
 
+	// PerDestination: a port is in use only toward those that it is used to (RFC 4787 section 4.1: address and
+	// port-dependent mapping), for connections to members. False: a source has one port toward all (endpoint-independent).
+	PerDestination bool
+
 	// Fixed pins sources to addresses: an address that a namespace has of a pool. nil: a source's address
 	// follows from its hash.
 	Fixed []FixedSource

@@ -44,7 +44,8 @@ type Pool struct {
 	Algorithm Algorithm
 	TableSize int // of SourceHash, TupleHash and Maglev: a prime; 0: the first that is at least 100 times the members
 
-	Members []*Member // by address and port; each may be in several pools
+	// Members by address and port, all of one family; each may be in several pools of one origin.
+	Members []*Member
 
 	// MinActive: with fewer members that are up and no backups, backup members
 	// take part (NSX's min_active_members). At least 1.
