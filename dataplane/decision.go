@@ -47,6 +47,10 @@ type Decision struct {
 	Binding flowtable.Binding
 	Terms   flowtable.Terms // of the session, if one is made
 
+	// Unfiltered: no rule is asked about the packet. AsReceived: rules see the
+	// destination that it came with, not that of Translated.
+	Unfiltered, AsReceived bool
+
 	// Uncached: the permit holds for this frame alone, and no session is made.
 	Uncached bool
 
@@ -166,10 +170,10 @@ func (w *Worker) decide(v *Vector, i int) {
 		}
 	}
 	bit := uint64(1) << i
-	id, created := flowtable.ID(0), false
+	id, created, again := flowtable.ID(0), false, false
 	switch d.outcome {
 	case forwarded:
-		id, created = w.admit(v, i, d)
+		id, created, again = w.admit(v, i, d)
 	case consumed:
 		v.Live &^= bit
 		count(&w.counters[v.In.Number].consumed, 1)
@@ -185,11 +189,16 @@ func (w *Worker) decide(v *Vector, i int) {
 	for _, c := range v.Snap.Conclude {
 		c.Conclude(d, id, created)
 	}
+	if again {
+		v.Entry[i] = id
+		w.decide(v, i)
+	}
 }
 
 // admit makes the session of a permitted frame, or renews its permit. It returns the direction of the
-// session that has the permit, 0 if none is kept, and whether it has begun.
-func (w *Worker) admit(v *Vector, i int, d *Decision) (id flowtable.ID, created bool) {
+// session that has the permit, 0 if none is kept, and whether it has begun. again says that another worker was
+// first with this session and has translated it otherwise, so that the frame is to be decided about as one of it.
+func (w *Worker) admit(v *Vector, i int, d *Decision) (id flowtable.ID, created, again bool) {
 	v.hop[i] = d.hop
 	bit := uint64(1) << i
 	v.Routed = v.Routed&^bit | d.hop.routed()<<i
@@ -202,7 +211,7 @@ func (w *Worker) admit(v *Vector, i int, d *Decision) (id flowtable.ID, created 
 			// Nobody would know what to do with the answer.
 			d.Drop(packet.SessionInvalid)
 			v.Drop(i, packet.SessionInvalid)
-			return 0, false
+			return 0, false, false
 		}
 	}
 	if d.Uncached {
@@ -210,7 +219,7 @@ func (w *Worker) admit(v *Vector, i int, d *Decision) (id flowtable.ID, created 
 		if !d.Info.Has(packet.ICMPError) {
 			v.Entry[i] = 0
 		}
-		return 0, false
+		return 0, false, false
 	}
 	id = d.Session
 	if id == 0 {
@@ -225,7 +234,19 @@ func (w *Worker) admit(v *Vector, i int, d *Decision) (id flowtable.ID, created 
 		if reason != packet.None {
 			d.Drop(reason)
 			v.Drop(i, reason)
-			return 0, false
+			return 0, false, false
+		}
+		if !created && translated {
+			if w.table.Entry(id).Key != d.Info.Key {
+				// The tuple that it would have been translated to is somebody else's by now.
+				d.Drop(packet.NATExhausted)
+				v.Drop(i, packet.NATExhausted)
+				return 0, false, false
+			}
+			if w.table.Entry(id.Peer()).Key != reply {
+				v.Hit &^= bit
+				return id, false, true
+			}
 		}
 		if created {
 			v.created = true
@@ -242,5 +263,5 @@ func (w *Worker) admit(v *Vector, i int, d *Decision) (id flowtable.ID, created 
 	// claim one flow; this frame goes its way, the entry keeps the other's permit.
 	w.table.Entry(id).StorePermit(&d.Permit, link0, link1)
 	v.Hit |= bit
-	return id, created
+	return id, created, false
 }

@@ -77,6 +77,9 @@ func (x egressDecider) Decide(d *dataplane.Decision) {
 	if !subject(d.Info, d.Frame()) || d.Info.Has(packet.ICMPError) && d.Session != 0 {
 		return // ICMP errors that belong to a session follow it
 	}
+	if d.Unfiltered {
+		return
+	}
 	l.active = true
 	if d.Session != 0 {
 		f.resume(d, l)
@@ -166,7 +169,8 @@ func (f *Firewall) ask(d *dataplane.Decision, l *look, at *point, port uint16) {
 	}
 	if at.index == atEgress || !l.keyed {
 		// Whom it is for is known by now: the sources of connections are translated after this, and of no concern.
-		l.key, l.keyed = f.keyOfPacket(d.Info, d.Frame(), &d.Translated), true
+		to := target(d)
+		l.key, l.keyed = f.keyOfPacket(d.Info, d.Frame(), &to), true
 	}
 	if at.index == atIngress && l.found != nil && !f.directed && f.IP.Alike(l.ports[atEgress], port) {
 		f.apply(d, l, at, l.found) // no rule tells the two ends apart
@@ -247,6 +251,18 @@ func (f *Firewall) refuse(d *dataplane.Decision, l *look, at *point, m *classify
 	d.Drop(packet.PolicyDenied)
 }
 
+// target is whom rules take a packet to be for.
+func target(d *dataplane.Decision) packet.Key {
+	to := d.Translated
+	if d.AsReceived {
+		to = d.Info.Key
+	}
+	if d.Via != (packet.Addr{}) {
+		to.Dst = d.Via
+	}
+	return to
+}
+
 // keyOfPacket is what rules look at in a packet whose destination is that of to.
 func (f *Firewall) keyOfPacket(in *packet.Info, frame []byte, to *packet.Key) classify.Key {
 	src, dst, ports := in.Key.Src, to.Dst, uint32(in.Key.SrcPort())|uint32(to.DstPort())<<16
@@ -257,7 +273,7 @@ func (f *Firewall) keyOfPacket(in *packet.Info, frame []byte, to *packet.Key) cl
 			ports = messageType(frame, in)
 		}
 	}
-	return f.keyOf(f.scopes.of(in.Key.Zone()), src, dst, in.Proto, ports)
+	return f.keyOf(f.scopes.At(in.Key.Zone()), src, dst, in.Proto, ports)
 }
 
 // messageType returns type << 8 | code of an ICMP message where the destination port stands; a later

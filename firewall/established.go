@@ -44,7 +44,8 @@ func (f *Firewall) askReply(d *dataplane.Decision, l *look, out uint16) {
 
 // askStateless asks one end's rules about a reply: what the receiver sends goes out of its port.
 func (f *Firewall) askStateless(d *dataplane.Decision, l *look, at *point, port uint16) {
-	k := f.keyOfPacket(d.Info, d.Frame(), &d.Translated)
+	to := target(d)
+	k := f.keyOfPacket(d.Info, d.Frame(), &to)
 	k.Port, k.Direction = port, at.direction^(policy.In|policy.Out)
 	m, _ := f.Find(&k)
 	if m.Rule.Action != policy.Allow {
@@ -59,8 +60,14 @@ func (f *Firewall) askStateless(d *dataplane.Decision, l *look, at *point, port 
 // original is what rules look at in the original direction of the session that a reply is of.
 func (f *Firewall) original(d *dataplane.Decision) classify.Key {
 	table := d.W.Table()
-	o, r := &table.Entry(d.Session&^1).Key, &table.Entry(d.Session|1).Key
-	return f.sessionKey(o, r)
+	o, r := &table.Entry(d.Session&^1).Key, table.Entry(d.Session|1).Key
+	if d.AsReceived {
+		r = o.Reverse()
+	}
+	if d.Via != (packet.Addr{}) {
+		r.Src = d.Via
+	}
+	return f.sessionKey(o, &r)
 }
 
 // sessionKey is what rules look at in a session with these keys. The
@@ -70,7 +77,7 @@ func (f *Firewall) sessionKey(original, reply *packet.Key) classify.Key {
 	if proto == packet.ProtoICMP || proto == packet.ProtoICMPv6 {
 		ports &= 0xffff0000
 	}
-	return f.keyOf(f.scopes.of(original.Zone()), original.Src, reply.Src, proto, ports)
+	return f.keyOf(f.scopes.At(original.Zone()), original.Src, reply.Src, proto, ports)
 }
 
 // SessionEnded takes over what a session has counted, gives back its places, and notes its end where

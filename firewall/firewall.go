@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/packet"
 )
 
 // Firewall is a policy in force. It is immutable.
@@ -11,7 +12,7 @@ type Firewall struct {
 	*Rules
 
 	state  *State
-	scopes scopes
+	scopes packet.ZoneMap[uint32]
 	terms  []PortTerms
 	spoof  []bool
 
@@ -22,7 +23,10 @@ type Firewall struct {
 
 // Compile makes a Firewall of a policy. Nothing that is in force changes until Adopt.
 func Compile(c *Config, s *State) (*Firewall, error) {
-	f := &Firewall{state: s, scopes: newScopes(c.Zones), terms: c.Terms, spoof: c.Spoof}
+	f := &Firewall{state: s, terms: c.Terms, spoof: c.Spoof}
+	for _, z := range c.Zones {
+		f.scopes.Set(z.Zone, z.Scope)
+	}
 	var err error
 	if f.Rules, err = NewRules(c.Policy, s.ip, s.ethernet); err == nil {
 		err = s.prepare(f)
@@ -37,7 +41,9 @@ func Compile(c *Config, s *State) (*Firewall, error) {
 func (s *State) Adopt(f *Firewall) {
 	s.current.Store(f)
 	s.limits.byRule, s.pages = f.limited, f.pages
-	s.sweep.begin()
+	if s.resetting {
+		s.sweep.Begin()
+	}
 }
 
 // The deciders of a Firewall, in the order in which node puts them.

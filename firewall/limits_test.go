@@ -97,15 +97,6 @@ func TestMoreLimitsThanThereMayBe(t *testing.T) {
 	require.Len(t, slots, maxLimits)
 }
 
-func TestScopes(t *testing.T) {
-	s := newScopes([]ZoneScope{{Zone: 1, Scope: 7}, {Zone: 1023, Scope: 8}, {Zone: 1024, Scope: 9}, {Zone: packet.MaxZone, Scope: 10}})
-	for zone, want := range map[packet.Zone]uint32{0: 0, 1: 7, 2: 0, 1023: 8, 1024: 9, 5000: 0, packet.MaxZone: 10} {
-		require.Equal(t, want, s.of(zone), "zone %d", zone)
-	}
-	empty := newScopes(nil)
-	require.Zero(t, empty.of(3))
-}
-
 func TestCountersMakeRoomWhileTheyCount(t *testing.T) {
 	var c counters
 	c.packets(1000, 1, 60) // of a rule that there is no room for

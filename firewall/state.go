@@ -9,6 +9,7 @@ import (
 	"github.com/sluice-net/sluice/dataplane/reply"
 	"github.com/sluice-net/sluice/firewall/classify"
 	"github.com/sluice-net/sluice/firewall/policy"
+	"github.com/sluice-net/sluice/flowtable"
 )
 
 // StateConfig sizes a State.
@@ -27,12 +28,13 @@ type StateConfig struct {
 // State is what outlives a policy: counters, limits, the log, and what each worker is about. Compile and
 // Adopt are for one goroutine at a time; workers use the rest.
 type State struct {
-	config   StateConfig
-	workers  []workerState
-	log      *Log
-	rejector *reply.Rejector
-	resets   *reply.Resets
-	sweep    sweep
+	config    StateConfig
+	workers   []workerState
+	log       *Log
+	rejector  *reply.Rejector
+	resets    *reply.Resets
+	sweep     dataplane.Sweep // for sessions that a section with policy.Reset has let through and that may not pass any more
+	resetting bool            // some section has, or had, policy.Reset
 
 	ip, ethernet *classify.Compiler
 	limits       limits
@@ -61,7 +63,7 @@ func NewState(c StateConfig) *State {
 		log: NewLog(c.Log), rejector: reply.NewRejector(c.Errors), resets: reply.NewResets(c.Workers),
 		ip: classify.NewCompiler(), ethernet: classify.NewCompiler(),
 	}
-	s.sweep.match = s.unwanted
+	s.sweep.Match, s.sweep.Why = s.unwanted, flowtable.EndPolicy
 	return s
 }
 
@@ -96,7 +98,7 @@ func (s *State) prepare(f *Firewall) (err error) {
 		next[section] = one
 		maps.Copy(all.pages, one.pages)
 		f.directed = f.directed || one.directed
-		s.sweep.wanted = s.sweep.wanted || section.Established == policy.Reset
+		s.resetting = s.resetting || section.Established == policy.Reset
 		all.limited = append(all.limited, one.limited...)
 		all.logged = append(all.logged, one.logged...)
 	}
@@ -129,6 +131,6 @@ func summarize(section *policy.Section) *summary {
 // Tick does what time demands: it is for the end of each of a worker's turns.
 func (s *State) Tick(w *dataplane.Worker, now int64) {
 	s.log.Tick(w.ID(), now)
-	s.sweep.turn(w, now)
+	s.sweep.Turn(w, now)
 	s.resets.Tick(w, now)
 }

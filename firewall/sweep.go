@@ -1,40 +1,10 @@
 package firewall
 
 import (
-	"sync/atomic"
-
-	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/dataplane/reply"
 	"github.com/sluice-net/sluice/firewall/policy"
 	"github.com/sluice-net/sluice/flowtable"
 )
-
-// sweep looks, after a change, for sessions that a section with policy.Reset has let through and that may not pass
-// any more: they end at once rather than at their next packet. Worker 0 does so, some sessions in each turn.
-type sweep struct {
-	wanted bool          // some section has, or had, policy.Reset
-	next   atomic.Uint32 // session to go on from; 0: nothing to do
-	match  func(*flowtable.Record) bool
-}
-
-// sweepPerTurn bounds the work of one turn, to some 0.1 ms.
-const sweepPerTurn = 512
-
-// begin has all sessions looked at, if there may be any that matter.
-func (x *sweep) begin() {
-	if x.wanted {
-		x.next.Store(1)
-	}
-}
-
-func (x *sweep) turn(w *dataplane.Worker, now int64) {
-	from := x.next.Load()
-	if from == 0 || w.ID() != 0 {
-		return
-	}
-	// Another change may have begun it anew meanwhile: then that holds.
-	x.next.CompareAndSwap(from, w.Flows().EndMatching(from, sweepPerTurn, x.match, flowtable.EndPolicy, now))
-}
 
 // unwanted reports whether a session is one that a section with policy.Reset had let through, and that the rules
 // in force do not.
