@@ -51,6 +51,10 @@ func setText(f reflect.Value, text string) {
 			var n int64
 			n, err = strconv.ParseInt(text, 10, 64)
 			f.SetInt(n)
+		case reflect.Float64:
+			var x float64
+			x, err = strconv.ParseFloat(text, 64)
+			f.SetFloat(x)
 		case reflect.Bool:
 			var b bool
 			b, err = strconv.ParseBool(text)

@@ -1,5 +1,7 @@
 package api
 
+import "net/netip"
+
 // NodeConfig holds the settings of the node itself. There is at most one;
 // without it every field has its default.
 type NodeConfig struct {
@@ -24,6 +26,12 @@ type NodeConfigSpec struct {
 	// Firewall says what policies are not applied to, and where those of Kubernetes stand.
 	Firewall FirewallConfig `json:"firewall,omitzero"`
 
+	// Topology says where the node is: who is near, for Services that prefer it.
+	Topology Topology `json:"topology,omitzero"`
+
+	// LoadBalancer holds settings of Services, virtual servers and pools.
+	LoadBalancer LoadBalancerConfig `json:"loadBalancer,omitzero"`
+
 	// GatewayMAC is the MAC address of every segment's gateway. Default
 	// 02:50:56:56:44:52, NSX's for all its distributed routers.
 	GatewayMAC MAC `json:"gatewayMAC,omitzero" default:"02:50:56:56:44:52"`
@@ -39,6 +47,37 @@ type NodeConfigSpec struct {
 	// (NCP's ip_reallocation_time). Seconds, 0..86400, default 120; 0 is none.
 	IPReallocationTime *int `json:"ipReallocationTime,omitempty" min:"0" max:"86400" default:"120"`
 }
+
+// Topology is where a node is.
+type Topology struct {
+	// NodeName is the name that this node has in nodeName of Pods and EndpointSlices, and in hints for nodes. What
+	// names no node is this one's if one of its ports has the address. Default: the host's name.
+	NodeName string `json:"nodeName,omitempty"`
+
+	// Zone is the zone that the node is in, as EndpointSlices name it. Default none: nothing is preferred for its zone.
+	Zone string `json:"zone,omitempty"`
+}
+
+// LoadBalancerConfig holds settings of Services, virtual servers and pools.
+type LoadBalancerConfig struct {
+	// DefaultAlgorithm is that of Services, and of Pools that name none. Default ROUND_ROBIN.
+	DefaultAlgorithm PoolAlgorithm `json:"defaultAlgorithm,omitempty" default:"ROUND_ROBIN"`
+
+	// NodePortRange is what node ports are allocated from, and written ones have to be in: two ports and a hyphen
+	// between them, within 1 to 65535. Default "30000-32767".
+	NodePortRange string `json:"nodePortRange,omitempty" default:"30000-32767"`
+
+	// ServiceCIDRs are what addresses of Services are allocated from that have no clusterIP: at most one of each family.
+	// Default 10.96.0.0/12.
+	ServiceCIDRs []netip.Prefix `json:"serviceCIDRs,omitempty" form:"network" max:"2"`
+
+	// LoadBalancerClass is the spec.loadBalancerClass of Services of type LoadBalancer that are this node's to serve, besides
+	// those that have none. Default "sluice.dev/lb".
+	LoadBalancerClass string `json:"loadBalancerClass,omitempty" default:"sluice.dev/lb"`
+}
+
+// DefaultServiceCIDR is where addresses of Services are from if NodeConfig does not say so.
+const DefaultServiceCIDR = "10.96.0.0/12"
 
 // DefaultRule is the firewall's last rule.
 type DefaultRule struct {
