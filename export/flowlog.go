@@ -36,9 +36,14 @@ type Flow struct {
 	Bytes   Directions `json:"bytes"` // whole frames, without FCS
 
 	Translated *Translated `json:"translated,omitempty"`
-	Service    uint32      `json:"service,omitempty"` // of the virtual server
-	Member     uint32      `json:"member,omitempty"`
-	Rules      *FlowRules  `json:"rules,omitempty"`
+	// DestService is the object behind the virtual server, Service; VIP the address of it that the client asked
+	// for; Member who serves it, and why; NAT what has translated it beside.
+	DestService *ServiceRef  `json:"destination_service,omitempty"`
+	Service     *FlowService `json:"service,omitempty"`
+	VIP         *FlowEnd     `json:"vip,omitempty"`
+	Member      *FlowMember  `json:"member,omitempty"`
+	NAT         *FlowNAT     `json:"nat,omitempty"`
+	Rules       *FlowRules   `json:"rules,omitempty"`
 }
 
 // FlowIP are the addresses of the original direction as they came in.
@@ -103,6 +108,8 @@ type FlowLog struct {
 	WallClock func(now int64) int64
 	// Endpoint finds the owner of an address in a zone.
 	Endpoint func(z packet.Zone, a netip.Addr) Endpoint
+	// Bound finds what a session's binding stands for; nil: names are not told.
+	Bound func(b *flowtable.Binding) Bound
 	// Revision of the configuration in force when the sessions ended.
 	Revision uint64
 }
@@ -121,7 +128,6 @@ func (l *FlowLog) Flow(r *flowtable.Record) Flow {
 		State: r.State.String(), EndReason: r.Reason.String(), Revision: l.Revision,
 		Packets: Directions{r.Packets[flowtable.Original], r.Packets[flowtable.Reply]},
 		Bytes:   Directions{r.Bytes[flowtable.Original], r.Bytes[flowtable.Reply]},
-		Service: r.Binding.Service, Member: r.Binding.Member,
 	}
 	f.Source = l.Endpoint(original.Zone(), original.Src.Netip())
 	f.Dest = l.Endpoint(reply.Zone(), reply.Src.Netip())
@@ -129,6 +135,13 @@ func (l *FlowLog) Flow(r *flowtable.Record) Flow {
 		back := reply.Reverse()
 		f.Verdict = "TRANSLATED"
 		f.Translated = &Translated{back.Src.Netip(), back.Dst.Netip(), back.SrcPort(), back.DstPort()}
+	}
+	if r.Binding != (flowtable.Binding{}) {
+		var b Bound
+		if l.Bound != nil {
+			b = l.Bound(&r.Binding)
+		}
+		f.bind(r, &b)
 	}
 	if e, i := r.EgressRule[flowtable.Original], r.IngressRule[flowtable.Original]; e != 0 || i != 0 {
 		f.Rules = &FlowRules{Egress: e, Ingress: i}

@@ -24,6 +24,15 @@ var flowLog = FlowLog{
 		}
 		return Endpoint{}
 	},
+	Bound: func(b *flowtable.Binding) Bound {
+		if b.Service != 5 {
+			return Bound{}
+		}
+		return Bound{
+			Service: ServiceRef{"shop", "web"}, Server: "web/shop:https", Member: "web/a", Address: netip.MustParseAddr("10.0.0.1"),
+			Why: "ROUND_ROBIN", Source: "automap",
+		}
+	},
 	Revision: 12,
 }
 
@@ -105,7 +114,7 @@ func TestFlow(t *testing.T) {
 			"a service: the destination is who answers, its address the one asked for",
 			flowtable.Record{
 				Keys:       [2]packet.Key{key(4, packet.ProtoTCP, "10.9.0.9:40000", "192.0.2.80:443"), key(3, packet.ProtoTCP, "10.0.0.1:8443", "10.9.0.1:61000")},
-				Binding:    flowtable.Binding{Service: 5, Member: 2},
+				Binding:    flowtable.Binding{Service: 5, Member: 3<<24 | 2, Source: 9},
 				EgressRule: [2]uint32{21, 99}, IngressRule: [2]uint32{22, 98}, State: flowtable.StateTCPEstablished, Reason: flowtable.EndRST,
 			},
 			`{"time":"2026-01-02T03:04:09Z","verdict":"TRANSLATED","IP":{"source":"10.9.0.9","destination":"192.0.2.80","ipVersion":"IPv4"},
@@ -113,7 +122,35 @@ func TestFlow(t *testing.T) {
 			"protocol":6,"zone":4,` + times + `,"state":"ESTABLISHED","end_reason":"RESET","revision":12,
 			"packets":{"original":0,"reply":0},"bytes":{"original":0,"reply":0},
 			"translated":{"source":"10.9.0.1","destination":"10.0.0.1","source_port":61000,"destination_port":8443},
-			"service":5,"member":2,"rules":{"egress":21,"ingress":22}}`,
+			"destination_service":{"name":"shop","namespace":"web"},"service":{"id":5,"name":"web/shop:https"},"vip":{"address":"192.0.2.80","port":443},
+			"member":{"id":2,"name":"web/a","address":"10.0.0.1","port":8443,"why":"ROUND_ROBIN"},"nat":{"source_rule":"automap"},
+			"rules":{"egress":21,"ingress":22}}`,
+		},
+		{
+			"direct server return: packets go to the member as they are, so its own address is told",
+			flowtable.Record{
+				Keys:    [2]packet.Key{key(4, packet.ProtoUDP, "10.9.0.9:40000", "192.0.2.80:443"), key(4, packet.ProtoUDP, "192.0.2.80:443", "10.9.0.9:40000")},
+				Binding: flowtable.Binding{Service: 5, Member: 2}, State: flowtable.StateOtherFirst, Reason: flowtable.EndTimeout,
+			},
+			`{"time":"2026-01-02T03:04:09Z","verdict":"FORWARDED","IP":{"source":"10.9.0.9","destination":"192.0.2.80","ipVersion":"IPv4"},
+			"l4":{"UDP":{"source_port":40000,"destination_port":443}},"source":{},"destination":{},` + rest + `,
+			"protocol":17,"zone":4,` + times + `,"state":"FIRST","end_reason":"IDLE_TIMEOUT","revision":12,
+			"packets":{"original":0,"reply":0},"bytes":{"original":0,"reply":0},
+			"destination_service":{"name":"shop","namespace":"web"},"service":{"id":5,"name":"web/shop:https"},"vip":{"address":"192.0.2.80","port":443},
+			"member":{"id":2,"name":"web/a","address":"10.0.0.1","port":443,"why":"ROUND_ROBIN"},"nat":{"source_rule":"automap"}}`,
+		},
+		{
+			"a member whose service is gone has its number, and the address that answers",
+			flowtable.Record{
+				Keys:    [2]packet.Key{key(4, packet.ProtoUDP, "10.9.0.9:40000", "192.0.2.80:443"), key(4, packet.ProtoUDP, "10.0.0.9:53", "10.9.0.9:40000")},
+				Binding: flowtable.Binding{Service: 6, Member: 7}, State: flowtable.StateOtherFirst, Reason: flowtable.EndMember,
+			},
+			`{"time":"2026-01-02T03:04:09Z","verdict":"TRANSLATED","IP":{"source":"10.9.0.9","destination":"192.0.2.80","ipVersion":"IPv4"},
+			"l4":{"UDP":{"source_port":40000,"destination_port":443}},"source":{},"destination":{},` + rest + `,
+			"protocol":17,"zone":4,` + times + `,"state":"FIRST","end_reason":"MEMBER_REMOVED","revision":12,
+			"packets":{"original":0,"reply":0},"bytes":{"original":0,"reply":0},
+			"translated":{"source":"10.9.0.9","destination":"10.0.0.9","source_port":40000,"destination_port":53},
+			"service":{"id":6},"vip":{"address":"192.0.2.80","port":443},"member":{"id":7,"address":"10.0.0.9","port":53}}`,
 		},
 	} {
 		t.Run(row.why, func(t *testing.T) {
