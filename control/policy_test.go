@@ -141,12 +141,12 @@ func TestRulesKeepTheirNumbers(t *testing.T) {
 func TestNumbersThatMakeNoSense(t *testing.T) {
 	list := objects(t, securityPolicy("p", "rules: [{name: a}, {name: b}, {name: c}, {name: d}]"))
 	m := compile(t, Input{Objects: list, Previous: &Allocations{Rules: map[string]ruleset.RuleIDs{
-		"SecurityPolicy//p":    {{Rule: "a", ID: 3}, {Rule: "b", ID: 1 << 31}, {Rule: "c", ID: 1005}, {Rule: "d", ID: 1005}},
-		"SecurityPolicy//gone": {{Rule: "a", ID: 1000}},
+		"SecurityPolicy//p":    {{Name: "a", ID: 3}, {Name: "b", ID: 1 << 31}, {Name: "c", ID: 1005}, {Name: "d", ID: 1005}},
+		"SecurityPolicy//gone": {{Name: "a", ID: 1000}},
 		"":                     nil,
 	}}})
 	require.Equal(t, map[string]ruleset.RuleIDs{
-		"SecurityPolicy//p": {{Rule: "a", ID: 1000}, {Rule: "b", ID: 1001}, {Rule: "c", ID: 1005}, {Rule: "d", ID: 1002}},
+		"SecurityPolicy//p": {{Name: "a", ID: 1000}, {Name: "b", ID: 1001}, {Name: "c", ID: 1005}, {Name: "d", ID: 1002}},
 	}, m.Allocations.Rules)
 }
 

@@ -292,7 +292,7 @@ func TestOldState(t *testing.T) {
 			Zones: map[string]uint32{"segment/web": 3}, LastZone: 9,
 			Routers:   map[string]uint32{"default": 1},
 			Numbers:   map[string]uint16{"web/a": 1},
-			Rules:     map[string]ruleset.RuleIDs{"SecurityPolicy/web/a": {{Rule: "in/\"b\"", ID: 1000}, {Rule: "rules[1]", ID: 1003}}},
+			Rules:     map[string]ruleset.RuleIDs{"SecurityPolicy/web/a": {{Name: "in/\"b\"", ID: 1000}, {Name: "rules[1]", ID: 1003}}},
 			Subnets:   map[string][]netip.Prefix{"web": {netip.MustParsePrefix("10.244.3.0/24"), netip.MustParsePrefix("fd00::/64")}},
 			Addresses: map[string][]netip.Addr{"web/a": {netip.MustParseAddr("10.244.3.5")}},
 			Freed: []control.Freed{

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/sluice-net/sluice/control/internal/numbers"
 	"github.com/sluice-net/sluice/firewall/policy"
 )
 
@@ -54,7 +55,7 @@ type Resolver struct {
 	offers    offers
 	exclude   *node // the settings' exclusion list
 
-	numbers       numbers
+	numbers       numbers.Space
 	sections      []*section // in order
 	plainSections []*policy.Section
 	markers       [2]*section // of the last settings that were good
@@ -123,7 +124,7 @@ func New() *Resolver {
 	r := &Resolver{
 		nodes: map[policy.Origin]*node{}, users: map[policy.Origin]map[*node]struct{}{},
 		unchecked: map[*node]struct{}{}, faulty: map[*node]struct{}{}, unbuilt: map[*node]struct{}{}, relinked: map[string]bool{},
-		sets: newSets(), groupSets: map[policy.Origin]*set{}, exclude: &node{says: says{members: selection{}}},
+		sets: newSets(), numbers: numbers.NewSpace(policy.FirstRuleID, mostRules), groupSets: map[policy.Origin]*set{}, exclude: &node{says: says{members: selection{}}},
 		offers: offers{count: map[namedPort]map[uint16]int{}, users: map[namedPort]map[*node]struct{}{}},
 	}
 	r.exclude.key.Kind = excludeKind
@@ -262,5 +263,5 @@ func (r *Resolver) Resolve(now []*Endpoint, previous map[string]RuleIDs, last ui
 	clear(r.unbuilt)
 	r.sets.update(now)
 	values := r.sets.finish(r.exclude.applied)
-	return Result{Policy: r.assemble(now, values), Groups: r.groups, Profiles: r.profiles, Rules: rules, LastRule: r.numbers.given}
+	return Result{Policy: r.assemble(now, values), Groups: r.groups, Profiles: r.profiles, Rules: rules, LastRule: r.numbers.Given()}
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/sluice-net/sluice/control/internal/numbers"
 	"github.com/sluice-net/sluice/firewall/policy"
 )
 
@@ -71,19 +72,19 @@ func (r *Resolver) rowsOf(d *draft) (rows []row) {
 
 // buildPolicies makes the sections of all policies that have changed, and returns the numbers of all rules.
 func (r *Resolver) buildPolicies(previous map[string]RuleIDs, given uint32) map[string]RuleIDs {
-	all := !r.numbers.follows(previous)
+	all := !r.numbers.Follows(previous)
 	rows := map[*node][][]row{}
-	claims := map[string]*claim{}
+	claims := map[string]*numbers.Claim{}
 	put := func(n *node) {
 		key := RuleKey(n.key)
 		if claims[key] == nil {
-			claims[key] = &claim{key: key}
+			claims[key] = &numbers.Claim{Key: key}
 		}
 		for i := range n.says.drafts {
 			of := r.rowsOf(&n.says.drafts[i])
 			rows[n] = append(rows[n], of)
 			for _, row := range of {
-				claims[key].rules = append(claims[key].rules, row.name)
+				claims[key].Names = append(claims[key].Names, row.name)
 			}
 		}
 	}
@@ -95,15 +96,15 @@ func (r *Resolver) buildPolicies(previous map[string]RuleIDs, given uint32) map[
 		nodes = r.stale(isPolicy)
 		for _, n := range r.removed {
 			if len(n.sections) > 0 {
-				claims[RuleKey(n.key)] = &claim{key: RuleKey(n.key)}
+				claims[RuleKey(n.key)] = &numbers.Claim{Key: RuleKey(n.key)}
 			}
 		}
 	}
 	for _, n := range nodes {
 		put(n)
 	}
-	list := slices.SortedFunc(maps.Values(claims), func(a, b *claim) int { return cmp.Compare(a.key, b.key) })
-	rules := r.numbers.assign(list, previous, given)
+	list := slices.SortedFunc(maps.Values(claims), func(a, b *numbers.Claim) int { return cmp.Compare(a.Key, b.Key) })
+	rules := r.numbers.Assign(list, previous, given)
 
 	var gone, come []*section
 	for _, n := range nodes {
@@ -147,7 +148,7 @@ func (r *Resolver) build(n *node, rows [][]row, ids RuleIDs) (sections []*sectio
 		s.Rules = make([]policy.Rule, 0, len(rows[i]))
 		for j := range rows[i] {
 			if w := &rows[i][j]; !w.rule.disabled {
-				s.Rules = append(s.Rules, r.rule(n, d, s, w, ids.of(w.name)))
+				s.Rules = append(s.Rules, r.rule(n, d, s, w, ids.Of(w.name)))
 			}
 		}
 		for j := range d.rules {
