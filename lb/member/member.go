@@ -15,6 +15,7 @@ type Member struct {
 
 	spec   atomic.Pointer[service.Member]
 	health atomic.Uint32
+	gone   atomic.Bool
 	since  atomic.Int64 // ns, of the last change to or from Up; 0: never
 
 	_ [64]byte // what workers write is not on the line of what they read
@@ -63,6 +64,12 @@ func (m *Member) Spec() *service.Member { return m.spec.Load() }
 
 // SetSpec makes s what the configuration says.
 func (m *Member) SetSpec(s *service.Member) { m.spec.Store(s) }
+
+// Gone reports whether no pool has the member any more: sessions may.
+func (m *Member) Gone() bool { return m.gone.Load() }
+
+// SetGone notes whether any pool has the member.
+func (m *Member) SetGone(gone bool) { m.gone.Store(gone) }
 
 // Health returns what the monitors say, and since when, ns of the workers' clock.
 func (m *Member) Health() (h Health, since int64) {
@@ -130,6 +137,10 @@ const (
 	ByBackup                     // too few members but backups are up
 	ByLastResort                 // only members that are draining are left
 	BySorry                      // the sorry pool's, for the pool has nobody
+
+	// No session has these: they say why there is no member.
+	NobodyUp // none takes connections
+	AllFull  // those that do have no place left
 )
 
 // Algorithm returns the Why of a choice by an algorithm.
@@ -146,6 +157,10 @@ func (w Why) String() string {
 		return "LAST_RESORT"
 	case BySorry:
 		return "SORRY_POOL"
+	case NobodyUp:
+		return "NOBODY_UP"
+	case AllFull:
+		return "ALL_FULL"
 	}
 	return service.Algorithm(w).String()
 }
