@@ -71,6 +71,8 @@ const (
 	PolicyDenied
 	PolicyRejected
 	NoBackend
+	ServiceLimit  // the virtual server has as many connections as it may, at a time or per second
+	ServiceSource // the client may not use the virtual server
 	NATExhausted
 	RateLimited
 
@@ -134,6 +136,8 @@ var reasons = [NumReasons]struct{ name, component, meaning string }{
 	PolicyDenied:        {"POLICY_DENIED", "NetworkPolicy", "a firewall rule drops it"},
 	PolicyRejected:      {"POLICY_REJECTED", "NetworkPolicy", "a firewall rule rejects it; the sender was told"},
 	NoBackend:           {"SERVICE_BACKEND_NOT_FOUND", "LB", "the virtual server has no member to take it"},
+	ServiceLimit:        {"SERVICE_LIMIT", "LB", "the virtual server has as many connections as it may, at a time or per second"},
+	ServiceSource:       {"NOT_IN_SRC_RANGE", "LB", "the client is not in the networks that may use the virtual server"},
 	NATExhausted:        {"NO_MAPPING_FOR_NAT", "NAT", "no address and port left in the NAT pool"},
 	RateLimited:         {"RATE_LIMITED", "QoS", "over its meter"},
 	NoBuffer:            {"NO_BUFFER", "Port", "buffer pool exhausted"},

@@ -2,6 +2,7 @@ package route
 
 import (
 	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/flowtable"
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -62,10 +63,25 @@ func (p *port) judgeBinding(d *dataplane.Decision, src packet.MAC) packet.Reason
 		ip := sourceIP(d)
 		ok = anyIP || p.bindings.has(b.with(ip)) || (ip == unspecified4 && isDHCPClient(in))
 	}
-	if !ok {
+	if !ok && !(bound && answersInPlace(d)) {
 		return packet.SpoofGuard
 	}
 	return packet.None
+}
+
+// answersInPlace reports whether a packet answers one that was sent to this port although it is addressed to somebody
+// else: a virtual server that has its members answer in its name (direct server return).
+func answersInPlace(d *dataplane.Decision) bool {
+	if d.Session.Dir() != flowtable.Reply || d.Info.Has(packet.ICMPError) {
+		return false
+	}
+	table := d.W.Table()
+	if table.Binding(d.Session).Service == 0 {
+		return false
+	}
+	hop, gen := table.Entry(d.Session.Peer()).Hop()
+	port, _ := d.W.Hops().Exit(hop)
+	return port == d.In.Number && d.W.Hops().Valid(hop, gen)
 }
 
 // mayARP reports whether a guarded port may send an ARP packet. Without an
