@@ -27,8 +27,9 @@ type Held struct {
 type HeldAddress struct {
 	Use     Use        `json:"use"`
 	Address netip.Addr `json:"address"`
-	Pool    string     `json:"pool,omitempty"`  // the Want's
-	Asked   bool       `json:"asked,omitempty"` // it was one of the Want's Addresses
+	Pool    string     `json:"pool,omitempty"` // the Want's
+	// Outside: it was in no pool when it was given.
+	Outside bool `json:"outside,omitempty"`
 	// Terms stand for the Share and scope that it was given under: if these change, those who share
 	// it and did not change theirs keep it.
 	Terms string `json:"terms,omitempty"`
