@@ -36,7 +36,7 @@ func TestMACText(t *testing.T) {
 }
 
 // specs are all there are.
-var specs = []any{&NodeConfigSpec{}, &SegmentSpec{}, &PortSpec{}, &RouterSpec{}, &IPPoolSpec{}}
+var specs = []any{&NodeConfigSpec{}, &SegmentSpec{}, &PortSpec{}, &RouterSpec{}, &IPPoolSpec{}, &VirtualServerSpec{}, &PoolSpec{}, &MonitorSpec{}, &NATRuleSpec{}}
 
 // TestTags: each tag fits its field, defaults are within the bounds, and
 // enumerations contain their default.
@@ -47,7 +47,7 @@ func TestTags(t *testing.T) {
 		for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice {
 			typ = typ.Elem()
 		}
-		if typ.Kind() != reflect.Struct || seen[typ] {
+		if typ.Kind() != reflect.Struct || seen[typ] || typ.PkgPath() != reflect.TypeFor[Network]().PkgPath() {
 			return
 		}
 		seen[typ] = true
@@ -109,4 +109,36 @@ func TestSetDefaults(t *testing.T) {
 			N int `default:"x"`
 		}{})
 	}, "a tag that does not fit is a bug")
+}
+
+func TestNetworkText(t *testing.T) {
+	for _, row := range []struct{ why, text, want, hint string }{
+		{"an address alone", "192.0.2.1", "192.0.2.1", ""},
+		{"an address with its whole length is the same", "192.0.2.1/32", "192.0.2.1", ""},
+		{"a network", "2001:db8::/32", "2001:db8::/32", ""},
+		{"everything", "0.0.0.0/0", "0.0.0.0/0", ""},
+		{"host bits may be a slip of either kind", "192.0.2.1/24", "", "bits are set after its prefix: write 192.0.2.0/24, or 192.0.2.1 for the address alone"},
+		{"a zone is the host's own business", "fe80::1%eth0", "", "leave %eth0 out"},
+		{"a mapped address is one of IPv4", "::ffff:192.0.2.1", "", "write 192.0.2.1"},
+		{"so is a mapped network", "::ffff:192.0.2.0/120", "", "write it as IPv4"},
+		{"a range is none", "192.0.2.1-192.0.2.9", "", "such as 192.0.2.1 or 192.0.2.0/24"},
+		{"a length beyond the address", "192.0.2.0/33", "", "such as 192.0.2.1 or 192.0.2.0/24"},
+		{"nothing", "", "", "such as 192.0.2.1 or 192.0.2.0/24"},
+	} {
+		var n Network
+		err := n.UnmarshalText([]byte(row.text))
+		if row.hint != "" {
+			require.EqualError(t, err, row.hint, row.why)
+			require.True(t, n.IsZero(), row.why)
+			continue
+		}
+		require.NoError(t, err, row.why)
+		require.Equal(t, row.want, n.String(), row.why)
+		text, err := n.MarshalText()
+		require.NoError(t, err)
+		require.Equal(t, row.want, string(text), row.why)
+	}
+	text, err := Network{}.MarshalText()
+	require.NoError(t, err)
+	require.Empty(t, text)
 }

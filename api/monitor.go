@@ -4,7 +4,7 @@ package api
 type Monitor struct {
 	TypeMeta   `json:",inline"`
 	ObjectMeta `json:"metadata"`
-	Spec       MonitorSpec `json:"spec,omitzero"`
+	Spec       MonitorSpec `json:"spec,omitzero" required:"true"`
 }
 
 // MonitorSpec is what a probe sends, and what it wants back.

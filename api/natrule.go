@@ -12,7 +12,7 @@ import (
 type NATRule struct {
 	TypeMeta   `json:",inline"`
 	ObjectMeta `json:"metadata"`
-	Spec       NATRuleSpec `json:"spec,omitzero"`
+	Spec       NATRuleSpec `json:"spec,omitzero" required:"true"`
 }
 
 // NATRuleSpec is what a rule matches and does.
@@ -111,23 +111,26 @@ func (NATFirewallMatch) Values() []string {
 
 // Network is an address or a network without host bits: in text 192.0.2.1 or 192.0.2.0/24. The zero Network is "not
 // given".
-type Network struct{ netip.Prefix }
+type Network netip.Prefix
+
+// Prefix returns the network; of an address alone, the one that has no other.
+func (n Network) Prefix() netip.Prefix { return netip.Prefix(n) }
 
 // IsZero reports whether n is not given.
-func (n Network) IsZero() bool { return !n.IsValid() }
+func (n Network) IsZero() bool { return !n.Prefix().IsValid() }
 
 // String returns an address that is alone without a prefix length.
 func (n Network) String() string {
-	if n.IsSingleIP() {
-		return n.Addr().String()
+	if p := n.Prefix(); !p.IsSingleIP() {
+		return p.String()
 	}
-	return n.Prefix.String()
+	return n.Prefix().Addr().String()
 }
 
 // MarshalText writes what String returns.
 func (n Network) MarshalText() ([]byte, error) {
 	if n.IsZero() {
-		return []byte{}, nil
+		return nil, nil
 	}
 	return []byte(n.String()), nil
 }
@@ -146,7 +149,7 @@ func (n *Network) UnmarshalText(text []byte) error {
 		case a.Is4In6():
 			return fmt.Errorf("write %s", a.Unmap())
 		}
-		n.Prefix = netip.PrefixFrom(a, a.BitLen())
+		*n = Network(netip.PrefixFrom(a, a.BitLen()))
 		return nil
 	}
 	p, err := netip.ParsePrefix(s)
@@ -158,6 +161,6 @@ func (n *Network) UnmarshalText(text []byte) error {
 	case p != p.Masked():
 		return fmt.Errorf("bits are set after its prefix: write %s, or %s for the address alone", p.Masked(), p.Addr())
 	}
-	n.Prefix = p
+	*n = Network(p)
 	return nil
 }

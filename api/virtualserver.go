@@ -11,7 +11,7 @@ import "net/netip"
 type VirtualServer struct {
 	TypeMeta   `json:",inline"`
 	ObjectMeta `json:"metadata"`
-	Spec       VirtualServerSpec `json:"spec,omitzero"`
+	Spec       VirtualServerSpec `json:"spec,omitzero" required:"true"`
 }
 
 // VirtualServerSpec is the desired state of a virtual server.

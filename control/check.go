@@ -34,6 +34,8 @@ func checkObject(o *Object) Faults {
 	switch v := o.Value.(type) {
 	case *api.Group:
 		c.group(v)
+	case *api.Pool:
+		c.pool(v)
 	case *api.Port:
 		c.namedPorts(v)
 	case *corev1.Service:

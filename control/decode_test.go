@@ -97,7 +97,7 @@ func TestSkipUnknown(t *testing.T) {
 	text := `
 {apiVersion: apps/v1, kind: Deployment, metadata: {name: a, namespace: web}, spec: {what: ever}}
 ---
-{apiVersion: sluice.dev/v1, kind: VirtualServer, metadata: {name: a}}
+{apiVersion: sluice.dev/v1, kind: Traceflow, metadata: {name: a}}
 ---
 {apiVersion: metallb.io/v1beta1, kind: IPPool, metadata: {name: a}}
 ---
@@ -115,7 +115,7 @@ items:
 	require.Len(t, list, 1)
 	require.Equal(t, []Skipped{
 		{"apps/v1", "Deployment", "web", "a", "a.yaml", 2, 1, "this version does not know the kind"},
-		{"sluice.dev/v1", "VirtualServer", "", "a", "a.yaml", 4, 1, "this version does not support the kind"},
+		{"sluice.dev/v1", "Traceflow", "", "a", "a.yaml", 4, 1, "this version does not support the kind"},
 		{"metallb.io/v1beta1", "IPPool", "", "a", "a.yaml", 6, 1, "this version does not know the kind of that apiVersion, but of sluice.dev/v1"},
 		{"v1", "Servce", "", "a", "a.yaml", 11, 3, "this version does not know the kind: did you mean Service?"},
 		{"example.com/v1", "Prt", "", "a", "a.yaml", 12, 3, "this version does not know the kind"},

@@ -18,7 +18,7 @@ func TestKindNamed(t *testing.T) {
 		{"a native kind with its group", "ippools.sluice.dev", "sluice.dev/v1 IPPool"},
 		{"po is a port since there were no objects yet", "po", "sluice.dev/v1 Port"},
 		{"a word that ends in s in the singular", "endpoints", "v1 Endpoints"},
-		{"a kind that this version does not read", "virtualservers", ""},
+		{"a kind that this version does not read", "traceflows", ""},
 		{"another group's kind of the same name", "ingresses.example.com", ""},
 		{"the core group has no name to put behind", "services.v1", ""},
 		{"nothing", "", ""},

@@ -49,6 +49,10 @@ func (w *walker) scalar(n *yaml.Node, f shape.Field, form shape.Form, v reflect.
 			w.fault(n, "must be a number, not "+w.describe(n), "")
 			return false
 		}
+		if low, high := f.Bounds(); x < low || x > high {
+			w.fault(n, fmt.Sprintf("%s is out of range: %g to %g", clip(n.Value), low, high), "")
+			return false
+		}
 		v.SetFloat(x)
 		return true
 	default:
@@ -171,6 +175,10 @@ func (w *walker) text(n *yaml.Node, f shape.Field, v reflect.Value) bool {
 			w.fault(n, x.String()+" has bits set after its prefix", "write "+x.Masked().String())
 			return false
 		}
+	case api.Network:
+		if err != nil {
+			hint = err.Error()
+		}
 	}
 	if err != nil {
 		w.fault(n, strconv.Quote(clip(n.Value))+" is not "+textForm(f.Type), hint)
@@ -189,6 +197,8 @@ func textForm(t reflect.Type) string {
 		return "a prefix such as 10.244.1.0/24"
 	case reflect.TypeFor[api.MAC]():
 		return "a MAC address such as 0a:58:0a:f4:01:0a"
+	case reflect.TypeFor[api.Network]():
+		return "an address or a network"
 	}
 	return "a " + t.Name()
 }

@@ -21,8 +21,8 @@ type Field struct {
 	Required    bool
 	Default     string
 	Enum        []string
-	Minimum     *int64 // of an integer
-	Maximum     *int64 // of an integer, or of the length of a list
+	Minimum     *int64 // of a number
+	Maximum     *int64 // of a number, or of the length of a list
 
 	of   reflect.Type // the struct that Fields lists; nil: it has none
 	root bool         // the object itself
@@ -67,7 +67,7 @@ func newField(s shape.Field) Field {
 		f.Description = docOf(f.of, "")
 	}
 	switch form, _ := shape.FormOf(s.Type); {
-	case form == shape.Integer:
+	case form == shape.Integer || form == shape.Number:
 		f.Minimum, f.Maximum = s.Min, s.Max
 	case form == shape.List:
 		f.Maximum = s.Max
@@ -116,6 +116,8 @@ func typeName(t reflect.Type) string {
 		return "IP address"
 	case reflect.TypeFor[netip.Prefix]():
 		return "IP prefix"
+	case reflect.TypeFor[api.Network]():
+		return "IP address or prefix"
 	case reflect.TypeFor[metav1.FieldsV1](), reflect.TypeFor[any]():
 		return "anything"
 	}

@@ -75,7 +75,14 @@ func (b *builder) value(f shape.Field) map[string]any {
 		low, high := f.Range()
 		return map[string]any{"type": "integer", "minimum": low, "maximum": high}
 	case shape.Number:
-		return map[string]any{"type": "number"}
+		schema := map[string]any{"type": "number"}
+		if f.Min != nil {
+			schema["minimum"] = *f.Min
+		}
+		if f.Max != nil {
+			schema["maximum"] = *f.Max
+		}
+		return schema
 	}
 	return map[string]any{}
 }
@@ -107,6 +114,8 @@ func textSchema(t reflect.Type) map[string]any {
 		schema["anyOf"] = []any{map[string]any{"format": "ipv4"}, map[string]any{"format": "ipv6"}}
 	case reflect.TypeFor[netip.Prefix]():
 		schema["pattern"] = `^[0-9A-Fa-f.:]+/[0-9]+$`
+	case reflect.TypeFor[api.Network]():
+		schema["pattern"] = `^[0-9A-Fa-f.:]+(/[0-9]+)?$`
 	case reflect.TypeFor[api.MAC]():
 		schema["pattern"] = `^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$|^[0-9A-Fa-f]{2}(-[0-9A-Fa-f]{2}){5}$`
 	}
@@ -135,6 +144,10 @@ func defaultOf(f shape.Field) any {
 	case shape.Integer:
 		if n, err := strconv.ParseInt(f.Default, 10, 64); err == nil {
 			return n
+		}
+	case shape.Number:
+		if x, err := strconv.ParseFloat(f.Default, 64); err == nil {
+			return x
 		}
 	case shape.Boolean:
 		return f.Default == "true"

@@ -138,6 +138,18 @@ func (f Field) Range() (low, high int64) {
 	return low, high
 }
 
+// Bounds returns the bounds of a field that is any number: its own, else infinite.
+func (f Field) Bounds() (low, high float64) {
+	low, high = math.Inf(-1), math.Inf(1)
+	if f.Min != nil {
+		low = float64(*f.Min)
+	}
+	if f.Max != nil {
+		high = float64(*f.Max)
+	}
+	return low, high
+}
+
 // Form is how a type is written in a document.
 type Form uint8
 
