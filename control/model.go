@@ -8,6 +8,7 @@ import (
 	"github.com/sluice-net/sluice/control/ipam"
 	"github.com/sluice-net/sluice/control/ruleset"
 	"github.com/sluice-net/sluice/firewall/policy"
+	"github.com/sluice-net/sluice/lb/service"
 )
 
 // Model is a configuration, checked and resolved: what the node builds the
@@ -39,6 +40,9 @@ type Model struct {
 	// TimerProfiles and FloodProfiles are in order: the first whose AppliedTo has a port is the port's.
 	TimerProfiles []TimerProfile `json:"timerProfiles"`
 	FloodProfiles []FloodProfile `json:"floodProfiles"`
+
+	// Services are virtual servers and NAT rules; nil: none.
+	Services *service.Config `json:"services,omitempty"`
 
 	// NotImplemented are the objects that this version does not put into effect,
 	// sorted (see NotImplemented); packets don't tell, so they are not in Digest.
