@@ -10,25 +10,28 @@ import (
 	"github.com/sluice-net/sluice/control/ipam"
 )
 
-// families returns the lengths in bits of the addresses that are wanted, each once, in order.
-func (w *Want) families() []int {
-	list := w.Families
-	for _, a := range w.Addresses {
-		if !slices.Contains(list, a.BitLen()) {
-			list = append(slices.Clip(list), a.BitLen())
-		}
-	}
-	return list
+// item is one address that is wanted: a certain one, or any of a family.
+type item struct {
+	asked  netip.Addr // the zero Addr: any
+	bitLen int
 }
 
-// asked returns the address of a family that is asked for, or the zero Addr.
-func (w *Want) asked(bitLen int) netip.Addr {
-	for _, a := range w.Addresses {
-		if a.BitLen() == bitLen {
-			return a
+func (i item) fits(x netip.Addr) bool {
+	return x == i.asked || !i.asked.IsValid() && x.BitLen() == i.bitLen
+}
+
+// items calls do for each address that is wanted, until do returns false.
+func (w *Want) items(do func(item) bool) {
+	for _, address := range w.Addresses {
+		if !do(item{address, address.BitLen()}) {
+			return
 		}
 	}
-	return netip.Addr{}
+	for _, bitLen := range w.Families {
+		if !slices.ContainsFunc(w.Addresses, func(x netip.Addr) bool { return x.BitLen() == bitLen }) && !do(item{bitLen: bitLen}) {
+			return
+		}
+	}
 }
 
 // terms stand for all by which it is decided who may have an address besides.
@@ -90,9 +93,12 @@ func (a *Allocator) keep() {
 			}
 			for i := range h.request.Wants {
 				w := &h.request.Wants[i]
-				for _, bitLen := range w.families() {
+				for item := range w.items {
 					for _, x := range h.had.Addresses {
-						if x.Use == w.Use && x.Address.BitLen() == bitLen && !h.holds(w.Use, bitLen) && a.stillAsked(w, x) && a.rival(h, i, x.Address, false) == nil {
+						if x.Use == w.Use && item.fits(x.Address) && !h.holds(w.Use, item) && a.stillAsked(w, item, x) && a.rival(h, i, x.Address, false) == nil {
+							if !item.asked.IsValid() || !w.Anywhere {
+								x.Outside = false // it is of a pool now, and stays if that goes
+							}
 							a.book(h, i, x)
 						}
 					}
@@ -102,16 +108,14 @@ func (a *Allocator) keep() {
 	}
 }
 
-// holds reports whether a holding has an address of a use and family.
-func (h *holding) holds(u Use, bitLen int) bool {
-	return slices.ContainsFunc(h.has.Addresses, func(x HeldAddress) bool { return x.Use == u && x.Address.BitLen() == bitLen })
+// holds reports whether a holding has what is wanted for a use.
+func (h *holding) holds(u Use, i item) bool {
+	return slices.ContainsFunc(h.has.Addresses, func(x HeldAddress) bool { return x.Use == u && i.fits(x.Address) })
 }
 
-// stillAsked reports whether an address that an owner has is what it asks for.
-func (a *Allocator) stillAsked(w *Want, x HeldAddress) bool {
-	if asked := w.asked(x.Address.BitLen()); asked.IsValid() && asked != x.Address {
-		return false
-	} else if x.Outside && a.poolOf(x.Address) == nil && !(asked.IsValid() && w.Anywhere) {
+// stillAsked reports whether an address that an owner has, and that fits, may stay its own.
+func (a *Allocator) stillAsked(w *Want, i item, x HeldAddress) bool {
+	if x.Outside && a.poolOf(x.Address) == nil && !(i.asked.IsValid() && w.Anywhere) {
 		return false // nobody asks for it, or by this want, any more
 	}
 	if w.Pool == "" || w.Pool == x.Pool {
@@ -141,22 +145,20 @@ func (a *Allocator) poolOf(address netip.Addr) *Pool {
 	return nil
 }
 
-// rival returns who has an address that a holding therefore can't have; nil: nobody. Address spaces are apart, but
-// a pool is one stock for all of them, for who asks anew.
-func (a *Allocator) rival(h *holding, want int, address netip.Addr, anew bool) *holding {
+// rival returns who has an address that a holding therefore can't have, of several the first by Compare; nil: nobody.
+// Address spaces are apart, but a pool is one stock for all of them, for who asks anew.
+func (a *Allocator) rival(h *holding, want int, address netip.Addr, anew bool) (first *holding) {
 	for _, s := range a.at[address] {
-		if s.h == h {
+		apart := s.h.request.Scope != h.request.Scope
+		if s.h == h || apart && !(anew && a.poolOf(address) != nil) ||
+			!apart && shareable(&h.request.Wants[want], &s.h.request.Wants[s.want]) {
 			continue
 		}
-		if s.h.request.Scope == h.request.Scope {
-			if !shareable(&h.request.Wants[want], &s.h.request.Wants[s.want]) {
-				return s.h
-			}
-		} else if anew && a.poolOf(address) != nil {
-			return s.h
+		if first == nil || Compare(s.h.request.Owner, first.request.Owner) < 0 {
+			first = s.h
 		}
 	}
-	return nil
+	return first
 }
 
 func shareable(a, b *Want) bool {
@@ -255,33 +257,60 @@ func (a *Allocator) barred(h *holding, address netip.Addr) bool {
 	return len(list) > 0 && !slices.ContainsFunc(list, func(f Freed) bool { return f.Owner == h.key })
 }
 
-// lacking calls do for each want and family of work for which nothing is there.
-func (a *Allocator) lacking(do func(h *holding, want, bitLen int)) {
+// lacking calls do for each address that work wants and has not.
+func (a *Allocator) lacking(do func(h *holding, want int, i item)) {
 	for _, h := range a.work {
-		for i := range h.request.Wants {
-			w := &h.request.Wants[i]
-			for _, bitLen := range w.families() {
-				if !h.holds(w.Use, bitLen) {
-					do(h, i, bitLen)
+		for n := range h.request.Wants {
+			w := &h.request.Wants[n]
+			for i := range w.items {
+				if !h.holds(w.Use, i) {
+					do(h, n, i)
 				}
 			}
 		}
 	}
 }
 
+// grantReturned gives owners back what they gave back a short time ago. It comes first: others may join them.
+func (a *Allocator) grantReturned() {
+	if len(a.freed) == 0 {
+		return
+	}
+	freedBy := map[string][]netip.Addr{}
+	for address, list := range a.freed {
+		for _, f := range list {
+			freedBy[f.Owner] = append(freedBy[f.Owner], address)
+		}
+	}
+	a.lacking(func(h *holding, want int, i item) {
+		w := &h.request.Wants[want]
+		lowest := netip.Addr{}
+		for _, address := range freedBy[h.key] {
+			switch {
+			case !i.fits(address), lowest.IsValid() && lowest.Less(address):
+			case i.asked.IsValid() && a.refusal(h, want, address) != "":
+			case !i.asked.IsValid() && !a.mayHave(h, want, a.poolsFor(w, i.bitLen), address):
+			default:
+				lowest = address
+			}
+		}
+		if lowest.IsValid() {
+			a.book(h, want, HeldAddress{Address: lowest, Outside: a.poolOf(lowest) == nil})
+		}
+	})
+}
+
 // grantAsked gives the addresses that are asked for, as far as they may be given.
 func (a *Allocator) grantAsked() {
-	a.lacking(func(h *holding, want, bitLen int) {
-		w := &h.request.Wants[want]
-		address := w.asked(bitLen)
-		if !address.IsValid() {
+	a.lacking(func(h *holding, want int, i item) {
+		if !i.asked.IsValid() {
 			return
 		}
-		if reason := a.refusal(h, want, address); reason != "" {
-			h.missing = append(h.missing, missing{want: want, bitLen: bitLen, reason: reason})
+		if reason := a.refusal(h, want, i.asked); reason != "" {
+			h.missing = append(h.missing, missing{want: want, item: i, reason: reason})
 			return
 		}
-		a.book(h, want, HeldAddress{Address: address, Outside: a.poolOf(address) == nil})
+		a.book(h, want, HeldAddress{Address: i.asked, Outside: a.poolOf(i.asked) == nil})
 	})
 }
 
@@ -304,34 +333,41 @@ func (a *Allocator) refusal(h *holding, want int, address netip.Addr) Reason {
 
 // grantAny gives addresses to those who take any.
 func (a *Allocator) grantAny() {
-	a.lacking(func(h *holding, want, bitLen int) {
-		w := &h.request.Wants[want]
-		if w.asked(bitLen).IsValid() {
+	a.lacking(func(h *holding, want int, i item) {
+		if i.asked.IsValid() {
 			return // grantAsked did not, and said why
 		}
-		pools := a.poolsFor(w, bitLen)
-		if len(pools) == 0 {
-			switch {
-			case w.Pool != "" && a.pool(w) == nil:
-				h.missing = append(h.missing, missing{want: want, bitLen: bitLen, reason: PoolNotFound})
-			case !w.Optional || bitLen == w.Families[0]:
-				h.missing = append(h.missing, missing{want: want, bitLen: bitLen, reason: NoPool})
-			}
-			return
+		address, reason := a.choose(h, want, i.bitLen)
+		if reason != "" {
+			h.missing = append(h.missing, missing{want: want, item: i, reason: reason})
+		} else if address.IsValid() {
+			a.book(h, want, HeldAddress{Address: address})
 		}
-		address := a.returned(h, want, bitLen, pools)
-		if !address.IsValid() {
-			address = a.joined(h, want, bitLen, pools)
-		}
-		for i := 0; i < len(pools) && !address.IsValid(); i++ {
-			address = a.fromStock(h.request.Scope, pools[i], bitLen)
-		}
-		if !address.IsValid() {
-			h.missing = append(h.missing, missing{want: want, bitLen: bitLen, reason: NoAddressFree})
-			return
-		}
-		a.book(h, want, HeldAddress{Address: address})
 	})
+}
+
+// choose finds an address for who takes any. Neither address nor reason: it is done without.
+func (a *Allocator) choose(h *holding, want, bitLen int) (address netip.Addr, why Reason) {
+	w := &h.request.Wants[want]
+	pools := a.poolsFor(w, bitLen)
+	switch {
+	case len(pools) > 0:
+	case w.Pool != "" && a.pool(w) == nil:
+		return address, PoolNotFound
+	case w.Optional && bitLen != w.Families[0]:
+		return address, ""
+	default:
+		return address, NoPool
+	}
+	if address = a.joined(h, want, bitLen, pools); address.IsValid() {
+		return address, ""
+	}
+	for _, pool := range pools {
+		if address = a.fromStock(h.request.Scope, pool, bitLen); address.IsValid() {
+			return address, ""
+		}
+	}
+	return address, NoAddressFree
 }
 
 // poolsFor returns the pools, by index, that have addresses of a family for a want.
@@ -346,29 +382,10 @@ func (a *Allocator) poolsFor(w *Want, bitLen int) (list []int) {
 	return list
 }
 
-func (a *Allocator) inPools(pools []int, address netip.Addr) bool {
-	return slices.ContainsFunc(pools, func(i int) bool { return a.in.Pools[i].Has(address) })
-}
-
-// returned finds an address that an owner gave back a short time ago.
-func (a *Allocator) returned(h *holding, want, bitLen int, pools []int) netip.Addr {
-	if a.freedBy == nil {
-		a.freedBy = map[string][]netip.Addr{}
-		for address, list := range a.freed {
-			for _, f := range list {
-				a.freedBy[f.Owner] = append(a.freedBy[f.Owner], address)
-			}
-		}
-		for _, list := range a.freedBy {
-			slices.SortFunc(list, netip.Addr.Compare)
-		}
-	}
-	for _, address := range a.freedBy[h.key] {
-		if address.BitLen() == bitLen && a.inPools(pools, address) && a.rival(h, want, address, true) == nil && a.taken(h.request.Scope, address) == "" {
-			return address
-		}
-	}
-	return netip.Addr{}
+// mayHave reports whether an owner may have an address of certain pools.
+func (a *Allocator) mayHave(h *holding, want int, pools []int, address netip.Addr) bool {
+	return slices.ContainsFunc(pools, func(i int) bool { return a.in.Pools[i].Has(address) }) && !a.barred(h, address) &&
+		a.rival(h, want, address, true) == nil && a.taken(h.request.Scope, address) == ""
 }
 
 // joined finds an address of others that an owner may share.
@@ -378,8 +395,7 @@ func (a *Allocator) joined(h *holding, want, bitLen int, pools []int) (lowest ne
 		return lowest
 	}
 	for _, address := range a.shared[key] {
-		if address.BitLen() == bitLen && (!lowest.IsValid() || address.Less(lowest)) && a.inPools(pools, address) &&
-			a.rival(h, want, address, true) == nil && a.taken(h.request.Scope, address) == "" {
+		if address.BitLen() == bitLen && (!lowest.IsValid() || address.Less(lowest)) && a.mayHave(h, want, pools, address) {
 			lowest = address
 		}
 	}

@@ -40,6 +40,7 @@ type HeldPort struct {
 	Protocol uint8  `json:"protocol"`
 	Port     uint16 `json:"port"` // of NodePort
 	Number   uint16 `json:"number"`
+	Scope    uint32 `json:"scope"` // in which it was given; in another one, those who have it there keep it
 }
 
 // Freed is an address that was given back.

@@ -31,7 +31,6 @@ type Allocator struct {
 
 	// Of one run:
 	work      []*holding
-	freedBy   map[string][]netip.Addr // addresses in quarantine by owner; nil: not known yet
 	freedNew  bool
 	shortages map[string]string // messages of exhausted pools
 }
@@ -80,13 +79,14 @@ func (a *Allocator) Allocate(in Input) *Result {
 		in.Requests = slices.Clone(in.Requests)
 		slices.SortStableFunc(in.Requests, byOwner)
 	}
-	a.freedNew, a.freedBy, a.shortages = false, nil, nil
+	a.freedNew, a.shortages = false, nil
 	a.work = a.work[:0]
 
 	gone := a.take(in)
 	a.expire()
 	a.keep()
 	a.release(gone)
+	a.grantReturned()
 	a.grantAsked()
 	a.grantAny()
 	a.grantNodePorts()
@@ -136,12 +136,12 @@ func (a *Allocator) take(in Input) (gone []*holding) {
 			lose(before[0])
 			before = before[1:]
 		}
-		h := &holding{request: r}
+		var h *holding
 		known := len(before) > 0 && before[0].request.Owner == r.Owner
 		if known {
 			h, before = before[0], before[1:]
 		} else {
-			h.key = Key(r.Owner)
+			h = &holding{request: r, key: Key(r.Owner)}
 		}
 		after = append(after, h)
 		switch {
@@ -243,9 +243,9 @@ func (a *Allocator) conclude(h *holding) {
 // addresses returns what a holding has for one of its wants.
 func (h *holding) addresses(want int) (list []netip.Addr) {
 	w := &h.request.Wants[want]
-	for _, bitLen := range w.families() {
+	for i := range w.items {
 		for _, x := range h.has.Addresses {
-			if x.Use == w.Use && x.Address.BitLen() == bitLen {
+			if x.Use == w.Use && i.fits(x.Address) && !slices.Contains(list, x.Address) {
 				list = append(list, x.Address)
 			}
 		}
@@ -293,6 +293,9 @@ func (a *Allocator) allocations(gone []*holding) *Allocations {
 	}
 	if len(changed)+len(gone) == 0 && !a.freedNew {
 		return previous
+	}
+	if len(held) == 0 {
+		held = nil // as JSON has it
 	}
 	return &Allocations{held, freed}
 }

@@ -72,14 +72,16 @@ func (h *holding) nodePort(p NodePort) uint16 {
 // grantNodePorts has owners keep the node ports that they have, and gives others: first those that are
 // asked for.
 func (a *Allocator) grantNodePorts() {
-	a.lackingPorts(func(h *holding, _ int, p NodePort) {
-		for _, x := range h.had.NodePorts {
-			if x.Protocol == p.Protocol && x.Port == p.Port && x.Number != 0 && (p.Number == 0 || p.Number == x.Number) {
-				a.takePort(h, p, x.Number)
-				return
+	for _, moved := range []bool{false, true} {
+		a.lackingPorts(func(h *holding, _ int, p NodePort) {
+			for _, x := range h.had.NodePorts {
+				if (x.Scope != h.request.Scope) == moved && x.Protocol == p.Protocol && x.Port == p.Port && x.Number != 0 && (p.Number == 0 || p.Number == x.Number) {
+					a.takePort(h, p, x.Number)
+					return
+				}
 			}
-		}
-	})
+		})
+	}
 	a.lackingPorts(func(h *holding, i int, p NodePort) {
 		switch r := a.in.NodePorts; {
 		case p.Number == 0:
@@ -131,6 +133,6 @@ func (a *Allocator) takePort(h *holding, p NodePort, number uint16) bool {
 		return false
 	}
 	space.give(number, h)
-	h.has.NodePorts = append(h.has.NodePorts, HeldPort{p.Protocol, p.Port, number})
+	h.has.NodePorts = append(h.has.NodePorts, HeldPort{p.Protocol, p.Port, number, h.request.Scope})
 	return true
 }

@@ -14,7 +14,7 @@ import (
 type missing struct {
 	nodePort bool
 	want     int // index in Request.Wants or NodePorts
-	bitLen   int // of an address
+	item     item
 	reason   Reason
 }
 
@@ -31,15 +31,15 @@ func (a *Allocator) problem(h *holding, m missing) Problem {
 	}
 	w := &h.request.Wants[m.want]
 	p := Problem{Use: w.Use, Reason: m.reason}
-	asked := w.asked(m.bitLen)
+	asked, bitLen := m.item.asked, m.item.bitLen
 	if p.Reason == AddressQuarantine && len(a.freed[asked]) == 0 {
 		p.Reason = AddressTaken // its owner has taken it back meanwhile
 	}
 	switch p.Reason {
 	case NoPool:
-		p.Message = "there is no IPPool with usage " + poolUsages[w.Use] + " and " + familyNames[m.bitLen] + " addresses: add one"
+		p.Message = "there is no IPPool with usage " + poolUsages[w.Use] + " and " + familyNames[bitLen] + " addresses: add one"
 		if w.Pool != "" {
-			p.Message = "IPPool " + w.Pool + " has no " + familyNames[m.bitLen] + " addresses: add a range to it"
+			p.Message = "IPPool " + w.Pool + " has no " + familyNames[bitLen] + " addresses: add a range to it"
 		}
 	case PoolNotFound:
 		p.Message = "there is no IPPool " + w.Pool + " with usage " + poolUsages[w.Use]
@@ -47,7 +47,7 @@ func (a *Allocator) problem(h *holding, m missing) Problem {
 			p.Message += "; those there are: " + names
 		}
 	case NoAddressFree:
-		p.Message = a.shortage(w, m.bitLen)
+		p.Message = a.shortage(w, bitLen)
 	case AddressTaken:
 		p.Message = asked.String() + " belongs to " + a.taken(h.request.Scope, asked)
 		if r := a.rival(h, m.want, asked, true); r != nil {

@@ -46,13 +46,13 @@ type Want struct {
 	Use  Use
 	Pool string // that they are to be of; empty: any pool of the use
 
-	// Families are the lengths in bits, 32 or 128, of the addresses that are wanted: one of each. Those behind
+	// Families are the lengths in bits, 32 or 128, of the addresses that are wanted: one of each, any. Those behind
 	// the first that no pool has addresses of are done without if Optional (PreferDualStack).
 	Families []int
 	Optional bool
 
-	// Addresses are those asked for, one of a family at most; a family that is not
-	// among Families is wanted too. What is not in a pool of the use is refused, unless Anywhere.
+	// Addresses are those asked for; none is given of a family besides if there is one of it among them.
+	// What is not in a pool of the use is refused, unless Anywhere.
 	Addresses []netip.Addr
 	Anywhere  bool
 
@@ -136,7 +136,7 @@ type Result struct {
 // Grant is what an owner has. It is not changed once it was handed out.
 type Grant struct {
 	Owner     service.Origin
-	Addresses [][]netip.Addr // by index in Request.Wants: v4 before v6 unless Families say otherwise; without what is missing
+	Addresses [][]netip.Addr // by index in Request.Wants: as in Want.Addresses, then by Families; without what is missing
 	NodePorts []uint16       // by index in Request.NodePorts; 0: none
 	Problems  []Problem      // what is missing and why, and what is not as it should be
 }
