@@ -47,6 +47,10 @@ type Decision struct {
 	Binding flowtable.Binding
 	Terms   flowtable.Terms // of the session, if one is made
 
+	// Clash: what the frame was to be translated to is another session's, so that this
+	// is a second try. There is no third.
+	Clash bool
+
 	// Unfiltered: no rule is asked about the packet. AsReceived: rules see the
 	// destination that it came with, not that of Translated.
 	Unfiltered, AsReceived bool
@@ -154,8 +158,9 @@ func (w *Worker) decide(v *Vector, i int) {
 	*d = Decision{
 		W: w, Now: v.Now, In: v.In, Buf: v.Buf[i], Info: in, Zone: v.Zone[i],
 		Session: v.Entry[i], Translated: in.Key,
-		Uncached: !trackable,
+		Uncached: !trackable, Clash: w.clash,
 	}
+	w.clash = false
 	if d.Session != 0 {
 		d.Translated = w.table.Entry(d.Session.Peer()).Key.Reverse().WithZone(in.Key.Zone())
 	}
@@ -190,14 +195,17 @@ func (w *Worker) decide(v *Vector, i int) {
 		c.Conclude(d, id, created)
 	}
 	if again {
-		v.Entry[i] = id
+		if v.Entry[i] = id; w.clash {
+			v.Entry[i] = 0
+		}
 		w.decide(v, i)
 	}
 }
 
 // admit makes the session of a permitted frame, or renews its permit. It returns the direction of the
-// session that has the permit, 0 if none is kept, and whether it has begun. again says that another worker was
-// first with this session and has translated it otherwise, so that the frame is to be decided about as one of it.
+// session that has the permit, 0 if none is kept, and whether it has begun. again says that the frame is to be
+// decided about once more: another worker was first with this session and has translated it otherwise; or, if the
+// worker's clash is set, id is another session, which has the tuple that this one was to be translated to.
 func (w *Worker) admit(v *Vector, i int, d *Decision) (id flowtable.ID, created, again bool) {
 	v.hop[i] = d.hop
 	bit := uint64(1) << i
@@ -238,7 +246,11 @@ func (w *Worker) admit(v *Vector, i int, d *Decision) (id flowtable.ID, created,
 		}
 		if !created && translated {
 			if w.table.Entry(id).Key != d.Info.Key {
-				// The tuple that it would have been translated to is somebody else's by now.
+				if !d.Clash {
+					v.Hit &^= bit
+					w.clash = true
+					return id, false, true
+				}
 				d.Drop(packet.NATExhausted)
 				v.Drop(i, packet.NATExhausted)
 				return 0, false, false

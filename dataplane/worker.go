@@ -37,6 +37,7 @@ type Worker struct {
 	expired   [VectorSize]packet.Index
 	decision  Decision
 	replyZone packet.Zone // of the last session made
+	clash     bool        // the next decision is a second try: see Decision.Clash
 	vector    Vector
 
 	seen    atomic.Uint32 // epoch of the snapshot in use
