@@ -7,6 +7,7 @@ import (
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control/ipam"
 	"github.com/sluice-net/sluice/control/ruleset"
+	"github.com/sluice-net/sluice/control/vips"
 	"github.com/sluice-net/sluice/firewall/policy"
 	"github.com/sluice-net/sluice/lb/service"
 )
@@ -29,7 +30,7 @@ type Model struct {
 	Segments   []Segment   `json:"segments"`   // sorted by zone: those there are keep their places when one is added
 	Ports      []*Port     `json:"ports"`      // sorted by name; see Port
 	Routers    []Router    `json:"routers"`    // sorted by name; "default" is always there
-	Pools      []Pool      `json:"pools"`      // of usage vips and snat, sorted by name
+	Pools      []Pool      `json:"pools"`      // of usage vips, clusterips and snat, sorted by name
 	Blocks     []Block     `json:"blocks"`     // IPPools of usage segments, sorted by name
 
 	// Firewall is the policy. Its Endpoints, by Port.Number, are all ports but uplinks and those of the exclusion list. The
@@ -259,7 +260,7 @@ type Route struct {
 // Pool is a stock of addresses for virtual servers or SNAT.
 type Pool struct {
 	Name           string        `json:"name"`
-	Usage          api.PoolUsage `json:"usage"`  // vips or snat
+	Usage          api.PoolUsage `json:"usage"`  // vips, clusterips or snat
 	Ranges         []ipam.Range  `json:"ranges"` // sorted, without the gateway
 	Gateway        netip.Addr    `json:"gateway"`
 	DNSNameservers []netip.Addr  `json:"dnsNameservers"`
@@ -288,6 +289,9 @@ type Allocations struct {
 	LastRule uint32                     `json:"lastRule,omitempty"` // the one given last
 	// Freed are in quarantine, sorted by address and port.
 	Freed []Freed `json:"freed,omitempty"`
+	// VIPs are what services have: addresses and node ports; nil: nothing. Those that follow each other are the same
+	// pointer where nothing has changed.
+	VIPs *vips.Allocations `json:"vips,omitempty"`
 }
 
 // Freed is an address that was a pod's.

@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/control/ruleset"
 	"github.com/sluice-net/sluice/control/store"
+	"github.com/sluice-net/sluice/control/vips"
 )
 
 // Allocations are kept as a record each, so that a change writes what it changes:
@@ -26,6 +27,8 @@ import (
 //	allocation/subnets/SEGMENT       list of prefixes
 //	allocation/addresses/PORT        list of addresses
 //	allocation/freed/ADDRESS/AT/PORT nothing; AT is Unix time in ns
+//	allocation/vips/KIND/NS/NAME     JSON: addresses and node ports
+//	allocation/freed-vips/ADDRESS/AT/KIND/NS/NAME  nothing; AT as above
 //
 // Before there were objects over the API, they were one record, state/allocations. It
 // is read, and goes with the first change.
@@ -40,6 +43,8 @@ const (
 	subnetsPrefix       = allocationPrefix + "subnets/"
 	addressesPrefix     = allocationPrefix + "addresses/"
 	freedPrefix         = allocationPrefix + "freed/"
+	vipsPrefix          = allocationPrefix + "vips/"
+	freedVIPsPrefix     = allocationPrefix + "freed-vips/"
 	allocationsInOneKey = "state/allocations"
 )
 
@@ -61,11 +66,15 @@ func (b batch) changes() []store.Change {
 func (b batch) allocations(before, after *control.Allocations) {
 	differ(b, zonePrefix, before.Zones, after.Zones, equal, number)
 	differ(b, routerPrefix, before.Routers, after.Routers, equal, number)
-	differ(b, rulesPrefix, before.Rules, after.Rules, ruleset.RuleIDs.Equal, rules)
+	differ(b, rulesPrefix, before.Rules, after.Rules, ruleset.RuleIDs.Equal, plain)
 	differ(b, numberPrefix, before.Numbers, after.Numbers, equal, number)
 	differ(b, subnetsPrefix, before.Subnets, after.Subnets, slices.Equal, list)
 	differ(b, addressesPrefix, before.Addresses, after.Addresses, slices.Equal, list)
 	differ(b, freedPrefix, freedByKey(before.Freed), freedByKey(after.Freed), equal, nothing)
+	if was, is := vipsOf(before), vipsOf(after); was != is {
+		differ(b, vipsPrefix, was.Held, is.Held, (*vips.Held).Equal, plain)
+		differ(b, freedVIPsPrefix, freedVIPsByKey(was.Freed), freedVIPsByKey(is.Freed), equal, nothing)
+	}
 	if before.LastZone != after.LastZone {
 		b[lastZoneKey] = number(after.LastZone)
 	}
@@ -99,10 +108,10 @@ func list[T fmt.Stringer](values []T) []byte {
 	return []byte(strings.Join(texts, ","))
 }
 
-func rules(ids ruleset.RuleIDs) []byte {
-	data, err := json.Marshal(ids)
+func plain[T any](v T) []byte {
+	data, err := json.Marshal(v)
 	if err != nil {
-		panic("desired: numbers of rules are plain data: " + err.Error())
+		panic("desired: what is allocated is plain data: " + err.Error())
 	}
 	return data
 }
@@ -112,9 +121,29 @@ func nothing(struct{}) []byte { return []byte{} }
 func freedByKey(freed []control.Freed) map[string]struct{} {
 	keys := make(map[string]struct{}, len(freed))
 	for _, f := range freed {
-		keys[f.Address.String()+"/"+strconv.FormatInt(f.At, 10)+"/"+f.Port] = struct{}{}
+		keys[freedKey(f.Address, f.At, f.Port)] = struct{}{}
 	}
 	return keys
+}
+
+func freedVIPsByKey(freed []vips.Freed) map[string]struct{} {
+	keys := make(map[string]struct{}, len(freed))
+	for _, f := range freed {
+		keys[freedKey(f.Address, f.At, f.Owner)] = struct{}{}
+	}
+	return keys
+}
+
+func freedKey(address netip.Addr, at int64, owner string) string {
+	return address.String() + "/" + strconv.FormatInt(at, 10) + "/" + owner
+}
+
+// vipsOf returns what services have, not nil.
+func vipsOf(a *control.Allocations) *vips.Allocations {
+	if a.VIPs == nil {
+		return &vips.Allocations{}
+	}
+	return a.VIPs
 }
 
 // decodeAllocations reads the records under allocationPrefix.
@@ -131,6 +160,9 @@ func decodeAllocations(records []store.Record) (*control.Allocations, error) {
 	slices.SortFunc(a.Freed, func(x, y control.Freed) int { // as control.Compile does
 		return cmp.Or(x.Address.Compare(y.Address), cmp.Compare(x.Port, y.Port), cmp.Compare(x.At, y.At))
 	})
+	if a.VIPs != nil {
+		a.VIPs.Sort()
+	}
 	return a, nil
 }
 
@@ -151,8 +183,17 @@ func decodeAllocation(a *control.Allocations, r store.Record) (err error) {
 		a.Addresses[name], err = parseList(value, netip.ParseAddr)
 	} else if name, found := under(freedPrefix); found {
 		var f control.Freed
-		f, err = parseFreed(name)
+		f.Address, f.At, f.Port, err = parseFreed(name)
 		a.Freed = append(a.Freed, f)
+	} else if name, found := under(vipsPrefix); found {
+		held := new(vips.Held)
+		err = json.Unmarshal(r.Value, held)
+		decodedVIPs(a).Held[name] = held
+	} else if name, found := under(freedVIPsPrefix); found {
+		var f vips.Freed
+		f.Address, f.At, f.Owner, err = parseFreed(name)
+		v := decodedVIPs(a)
+		v.Freed = append(v.Freed, f)
 	} else if r.Key == lastZoneKey {
 		a.LastZone, err = parseNumber[uint32](value, 32)
 	} else if r.Key == lastRuleKey {
@@ -179,16 +220,23 @@ func parseList[T any](text string, parse func(string) (T, error)) (values []T, e
 	return values, nil
 }
 
-func parseFreed(name string) (f control.Freed, err error) {
-	address, rest, _ := strings.Cut(name, "/")
-	at, port, found := strings.Cut(rest, "/")
+func parseFreed(name string) (address netip.Addr, at int64, owner string, err error) {
+	first, rest, _ := strings.Cut(name, "/")
+	when, owner, found := strings.Cut(rest, "/")
 	if !found {
-		return f, errors.New("want freed/ADDRESS/AT/PORT")
+		return address, 0, "", errors.New("want ADDRESS/AT/OWNER")
 	}
-	if f.Address, err = netip.ParseAddr(address); err != nil {
-		return f, err
+	if address, err = netip.ParseAddr(first); err != nil {
+		return address, 0, "", err
 	}
-	f.Port = port
-	f.At, err = strconv.ParseInt(at, 10, 64)
-	return f, err
+	at, err = strconv.ParseInt(when, 10, 64)
+	return address, at, owner, err
+}
+
+// decodedVIPs returns where to put what services have.
+func decodedVIPs(a *control.Allocations) *vips.Allocations {
+	if a.VIPs == nil {
+		a.VIPs = &vips.Allocations{Held: map[string]*vips.Held{}}
+	}
+	return a.VIPs
 }

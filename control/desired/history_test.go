@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/control/ruleset"
 	"github.com/sluice-net/sluice/control/store"
+	"github.com/sluice-net/sluice/control/vips"
 )
 
 func TestHistory(t *testing.T) {
@@ -299,6 +300,16 @@ func TestOldState(t *testing.T) {
 				{Address: netip.MustParseAddr("10.244.3.6"), Port: "web/b", At: 12},
 				{Address: netip.MustParseAddr("fd00::6"), Port: "c", At: -1},
 			},
+			VIPs: &vips.Allocations{
+				Held: map[string]*vips.Held{"Service/web/a": {
+					Addresses: []vips.HeldAddress{{Use: vips.Virtual, Address: netip.MustParseAddr("192.0.2.1"), Pool: "p", Terms: "1f"}},
+					NodePorts: []vips.HeldPort{{Protocol: 6, Port: 80, Number: 30086, Scope: 1}},
+				}},
+				Freed: []vips.Freed{
+					{Address: netip.MustParseAddr("192.0.2.2"), Owner: "Service/web/b", At: 13},
+					{Address: netip.MustParseAddr("fd00::7"), Owner: "VirtualServer//c", At: 14},
+				},
+			},
 		}
 		save := func(s store.Store, revision int) {
 			allocations, err := json.Marshal(old)
@@ -408,7 +419,9 @@ func TestDamagedRecords(t *testing.T) {
 		{"an allocation of what there is not", "allocation/colour", "1", store.ErrDamaged, "no such allocation"},
 		{"an address that is none", "allocation/addresses/a", "10.0.0", store.ErrDamaged, "allocation/addresses/a"},
 		{"a subnet that is none", "allocation/subnets/a", "", store.ErrDamaged, "allocation/subnets/a"},
-		{"a freed address without its time", "allocation/freed/10.0.0.1", "", store.ErrDamaged, "ADDRESS/AT/PORT"},
+		{"a freed address without its time", "allocation/freed/10.0.0.1", "", store.ErrDamaged, "ADDRESS/AT/OWNER"},
+		{"what a service has, that is none", "allocation/vips/Service/web/a", `{"addresses":[{"use":"vip","address":"10.0.0"}]}`, store.ErrDamaged, "allocation/vips/Service/web/a"},
+		{"a service's freed address without its time", "allocation/freed-vips/10.0.0.1/a/Service/web/a", "", store.ErrDamaged, "allocation/freed-vips/10.0.0.1"},
 		{"a head of another revision", "history/head/0000000000000003", `{"view":{"revision":4}}`, store.ErrDamaged, "not what its key says"},
 		{"a configuration", "state/configuration", `[]`, store.ErrDamaged, "state/configuration"},
 		{"allocations in one", "state/allocations", `[]`, store.ErrDamaged, "state/allocations"},

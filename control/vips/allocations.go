@@ -50,6 +50,14 @@ type Freed struct {
 	At      int64      `json:"at"`    // Unix time, ns
 }
 
+// Sort puts what was read record by record in order; nothing else may have it yet.
+func (a *Allocations) Sort() {
+	slices.SortFunc(a.Freed, compareFreed)
+	if len(a.Held) == 0 {
+		a.Held = nil // as in JSON
+	}
+}
+
 // Key returns the key of an owner in Allocations: KIND/NAMESPACE/NAME.
 func Key(o service.Origin) string { return o.Kind + "/" + o.Namespace + "/" + o.Name }
 
