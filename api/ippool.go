@@ -22,7 +22,9 @@ const (
 // is given. Pools do not overlap.
 type IPPoolSpec struct {
 	// Usage is segments (subnets for namespaces are carved from it), vips
-	// (addresses of virtual servers) or snat (source addresses outside).
+	// (addresses of virtual servers, and of Services of type LoadBalancer), clusterips
+	// (of Services that have no clusterIP; without such a pool they get none) or
+	// snat (source addresses outside).
 	Usage PoolUsage `json:"usage" required:"true"`
 
 	// CIDR is the network that the pool consists of, without host bits.
@@ -52,14 +54,15 @@ type PoolUsage string
 
 // The pool usages.
 const (
-	UsageSegments PoolUsage = "segments"
-	UsageVIPs     PoolUsage = "vips"
-	UsageSNAT     PoolUsage = "snat"
+	UsageSegments   PoolUsage = "segments"
+	UsageVIPs       PoolUsage = "vips"
+	UsageClusterIPs PoolUsage = "clusterips"
+	UsageSNAT       PoolUsage = "snat"
 )
 
 // Values lists the allowed values.
 func (PoolUsage) Values() []string {
-	return []string{string(UsageSegments), string(UsageVIPs), string(UsageSNAT)}
+	return []string{string(UsageSegments), string(UsageVIPs), string(UsageClusterIPs), string(UsageSNAT)}
 }
 
 // IPRange is a run of addresses of one family, both ends included.

@@ -33,8 +33,8 @@ type NATRuleSpec struct {
 	// need at least one. Not with REFLEXIVE.
 	DestinationNetworks []Network `json:"destinationNetworks,omitempty" max:"1024"`
 
-	// TranslatedNetwork is what addresses become. With DNAT, and a single network in destinationNetworks that is as
-	// large, one to one; else a client's connections go to one of its addresses. At most 4096 addresses, but with one to one.
+	// TranslatedNetwork is what addresses become: with SNAT and DNAT one of at most 4096, the same for all connections of
+	// a client; with REFLEXIVE the one at the same place in a network that is as large as that of sourceNetworks.
 	TranslatedNetwork Network `json:"translatedNetwork,omitzero"`
 
 	// TranslatedPool is an IPPool with usage snat that the source becomes an address of; with SNAT, in place of

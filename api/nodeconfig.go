@@ -1,7 +1,5 @@
 package api
 
-import "net/netip"
-
 // NodeConfig holds the settings of the node itself. There is at most one;
 // without it every field has its default.
 type NodeConfig struct {
@@ -67,17 +65,10 @@ type LoadBalancerConfig struct {
 	// between them, within 1 to 65535. Default "30000-32767".
 	NodePortRange string `json:"nodePortRange,omitempty" default:"30000-32767"`
 
-	// ServiceCIDRs are what addresses of Services are allocated from that have no clusterIP: at most one of each family.
-	// Default 10.96.0.0/12.
-	ServiceCIDRs []netip.Prefix `json:"serviceCIDRs,omitempty" form:"network" max:"2"`
-
 	// LoadBalancerClass is the spec.loadBalancerClass of Services of type LoadBalancer that are this node's to serve, besides
 	// those that have none. Default "sluice.dev/lb".
 	LoadBalancerClass string `json:"loadBalancerClass,omitempty" default:"sluice.dev/lb"`
 }
-
-// DefaultServiceCIDR is where addresses of Services are from if NodeConfig does not say so.
-const DefaultServiceCIDR = "10.96.0.0/12"
 
 // DefaultRule is the firewall's last rule.
 type DefaultRule struct {

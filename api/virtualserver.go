@@ -20,17 +20,21 @@ type VirtualServerSpec struct {
 	// ND. Default "default".
 	Router string `json:"router,omitempty" default:"default"`
 
-	// Addresses are where it listens, v4, v6 or both; each family goes to members of the same one. At
-	// most 64. Default: one is allocated from an IPPool with usage vips, and kept.
-	Addresses []netip.Addr `json:"addresses,omitempty" max:"64"`
+	// Addresses are where it listens, one of IPv4, one of IPv6, or both; each family goes to members of the same one.
+	// Default: they are allocated from an IPPool with usage vips, and kept.
+	Addresses []netip.Addr `json:"addresses,omitempty" max:"2"`
 
-	// IPPool is the pool that an address is allocated from; not with addresses. Default: any with usage vips
-	// that has one left, in order of names.
+	// IPFamilies are those of addresses that are allocated: IPv4, IPv6 or both. Not with addresses.
+	// Default: IPv4.
+	IPFamilies []IPFamily `json:"ipFamilies,omitempty" max:"2"`
+
+	// IPPool is the IPPool with usage vips that addresses are of. Default: any that has one left, in order of names; those
+	// that are written may be of none.
 	IPPool string `json:"ipPool,omitempty"`
 
 	// AllowSharedAddress is a word: virtual servers, and Services with the same one in the annotation
-	// sluice.dev/allow-shared-address, may have one address, if no two listen at one port of it. Default: the
-	// address is its own, unless it is written in addresses.
+	// sluice.dev/allow-shared-ip, may have one address, if no two listen at one port of it. Default: an address
+	// that is allocated is its own; one that is written is shared with the virtual servers that write it, too.
 	AllowSharedAddress string `json:"allowSharedAddress,omitempty"`
 
 	// Protocol is TCP (default), UDP or SCTP.
@@ -74,6 +78,18 @@ type VirtualServerSpec struct {
 	Dispatch Dispatch `json:"dispatch,omitempty" default:"NAT"`
 }
 
+// IPFamily is a version of IP.
+type IPFamily string
+
+// The families.
+const (
+	FamilyIPv4 IPFamily = "IPv4"
+	FamilyIPv6 IPFamily = "IPv6"
+)
+
+// Values lists the allowed values.
+func (IPFamily) Values() []string { return []string{string(FamilyIPv4), string(FamilyIPv6)} }
+
 // Persistence is a client's stay with a member.
 type Persistence struct {
 	// Type is what a client is known by: SOURCE_IP (default), its address.
@@ -86,8 +102,8 @@ type Persistence struct {
 	// of for the longest time is forgotten; NO_PURGE, the new one is not remembered.
 	Purge PurgePolicy `json:"purge,omitempty" default:"FULL"`
 
-	// SharedBy is a word: virtual servers with the same one, and the same pool, send a client to the same member. All of
-	// them need the same timeoutSeconds and purge. Default: nobody shares.
+	// SharedBy is a word: virtual servers with the same one, and the same pool, send a client to the same member.
+	// Default: nobody shares.
 	SharedBy string `json:"sharedBy,omitempty"`
 }
 
