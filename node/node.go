@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-net/sluice/dhcp"
 	"github.com/sluice-net/sluice/firewall"
 	"github.com/sluice-net/sluice/flowtable"
+	"github.com/sluice-net/sluice/lb"
 	"github.com/sluice-net/sluice/packet"
 	"github.com/sluice-net/sluice/route"
 )
@@ -51,6 +52,10 @@ type Options struct {
 	// Debug checks every buffer's ownership; slow.
 	Debug bool
 
+	// Probed: members of services that have monitors are down until ReportMember says that they are up. Otherwise
+	// nobody probes them, and they are up.
+	Probed bool
+
 	Taps []dataplane.Tap
 
 	FirewallLog firewall.LogConfig // zero values are defaults
@@ -58,14 +63,15 @@ type Options struct {
 
 // Node is a data plane under a configuration.
 type Node struct {
-	options Options
-	arena   *packet.Arena
-	table   *flowtable.Table
-	frags   *flowtable.Fragments
-	engine  *dataplane.Engine
-	routes  *route.State
-	dhcp    *dhcp.State
-	rules   *firewall.State
+	options  Options
+	arena    *packet.Arena
+	table    *flowtable.Table
+	frags    *flowtable.Fragments
+	engine   *dataplane.Engine
+	routes   *route.State
+	dhcp     *dhcp.State
+	rules    *firewall.State
+	services *lb.State
 
 	mu       sync.Mutex     // Apply, Recheck and Close
 	model    *control.Model // in force
@@ -105,7 +111,10 @@ func New(o Options, m *control.Model) (n *Node, err error) {
 		return n, err
 	}
 	n.table, err = flowtable.New(flowtable.Config{
-		Ended:    func(worker int, r *flowtable.Record) { n.rules.SessionEnded(worker, r) },
+		Ended: func(worker int, r *flowtable.Record) {
+			n.rules.SessionEnded(worker, r)
+			n.services.SessionEnded(worker, r)
+		},
 		Sessions: limits.Sessions, PerSource: limits.SessionsPerSource,
 		Workers: workers, Seed: o.Seed, Timers: timers(&m.Node.Timers), Prefault: o.Prefault, ManualSweep: o.Virtual,
 	})
@@ -132,6 +141,9 @@ func New(o Options, m *control.Model) (n *Node, err error) {
 	}
 	n.rules = firewall.NewState(firewall.StateConfig{
 		Workers: workers, Seed: o.Seed, Errors: n.routes.ErrorLimit(), Hops: hops, Log: o.FirewallLog,
+	})
+	n.services = lb.NewState(lb.StateConfig{
+		Workers: workers, Seed: o.Seed, Table: n.table, Errors: n.routes.ErrorLimit(), Probed: o.Probed,
 	})
 	n.dhcp = dhcp.NewState(dhcp.StateConfig{Seed: o.Seed})
 	return n, n.Apply(m)
@@ -239,11 +251,12 @@ func (n *Node) apply(m *control.Model, open func(*control.Model) ([]*openPort, e
 	forwarder, err := route.Compile(routeConfig(m, opened), n.routes)
 	hosts, dhcpErr := dhcp.Compile(dhcpConfig(m, opened), n.dhcp)
 	rules, rulesErr := firewall.Compile(firewallConfig(m), n.rules)
-	if err = errors.Join(err, dhcpErr, rulesErr); err == nil {
+	services, servicesErr := lb.Compile(servicesConfig(m), n.services)
+	if err = errors.Join(err, dhcpErr, rulesErr, servicesErr); err == nil {
 		err = n.setTerms(m)
 	}
 	if err == nil {
-		err = n.engine.Publish(n.snapshot(m, opened, forwarder, hosts, rules))
+		err = n.engine.Publish(n.snapshot(m, opened, forwarder, hosts, rules, services))
 	}
 	if err != nil {
 		closeAllBut(opened, n.ports)
@@ -254,6 +267,7 @@ func (n *Node) apply(m *control.Model, open func(*control.Model) ([]*openPort, e
 	n.routes.Adopt(forwarder)
 	n.dhcp.Adopt(hosts)
 	n.rules.Adopt(rules)
+	n.services.Adopt(services)
 	closeAllBut(n.ports, opened)
 	n.ports, n.model = opened, m
 	n.shown.Store(newShown(m, opened))
@@ -261,13 +275,13 @@ func (n *Node) apply(m *control.Model, open func(*control.Model) ([]*openPort, e
 }
 
 // snapshot puts together what the workers need of a model.
-func (n *Node) snapshot(m *control.Model, opened []*openPort, f *route.Forwarder, hosts *dhcp.Server, rules *firewall.Firewall) *dataplane.Snapshot {
+func (n *Node) snapshot(m *control.Model, opened []*openPort, f *route.Forwarder, hosts *dhcp.Server, rules *firewall.Firewall, services *lb.Balancer) *dataplane.Snapshot {
 	s := &dataplane.Snapshot{
 		Epoch: n.epoch + 1, Revision: m.Revision,
-		Stages: stages(n.routes), Deciders: deciders(f, hosts, rules),
-		Admit: []dataplane.Admitter{rules.Admitter()}, Conclude: []dataplane.Concluder{rules.Concluder()},
+		Stages: stages(n.routes), Deciders: deciders(f, hosts, rules, services),
+		Admit: []dataplane.Admitter{rules.Admitter()}, Conclude: []dataplane.Concluder{rules.Concluder(), services.Concluder()},
 		Refresh: []dataplane.Refresher{f.Refresher()}, RefreshNs: f.RefreshNs(),
-		Tickers: []dataplane.Ticker{f, hosts, n.rules},
+		Tickers: []dataplane.Ticker{f, hosts, n.rules, n.services},
 		Taps:    n.options.Taps,
 		Ports:   make([]*dataplane.PortConfig, maxPortNumber(m)+1),
 		Floods:  f.Floods(),

@@ -186,6 +186,13 @@ func icmpKindOf(v6 bool, typ uint8) icmpKind {
 	return icmpKinds[0][typ]
 }
 
+// ICMPQuery reports whether messages of a type have an identifier, which stands for a port in keys: the
+// source's of a request, the destination's of a reply.
+func ICMPQuery(v6 bool, typ uint8) (query, reply bool) {
+	class := icmpKindOf(v6, typ).class
+	return class == icmpRequest || class == icmpReply, class == icmpReply
+}
+
 // ports returns what stands for destination port << 16 | source port in the
 // key of message p, at least ICMPSize bytes long; see Key.
 func (k icmpKind) ports(p []byte) uint32 {

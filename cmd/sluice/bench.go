@@ -19,12 +19,11 @@ import (
 func newBench() *cobra.Command {
 	var (
 		features string
-		services int
 		output   string
 		c        bench.Config
 	)
 	cmd := &cobra.Command{
-		Use:   "bench [--features l2,l3,dfw] [--flows N] [--rules N] [--frame BYTES] [--workers N] [--duration D]",
+		Use:   "bench [--features l2,l3,dfw,lb] [--flows N] [--rules N] [--services N] [--frame BYTES] [--workers N] [--duration D]",
 		Short: "Measure the pipeline between ports in memory",
 		Long: `Bench runs the real pipeline, with a configuration made for the purpose, between
 ports in memory. Traffic is UDP: N distinct 5-tuples in a seeded random order.
@@ -36,20 +35,21 @@ On a shared machine believe cpu-ns/packet (the workers' threads, getrusage)
 rather than Mpps.`,
 		Example: `  sluice bench --features l2,l3 --flows 1000000 --workers 2 -o json
   sluice bench --features l2,l3,dfw --rules 1000
+  sluice bench --features l2,l3,dfw,lb --services 100
   sluice bench --features l3 --stages`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if output != "" && output != "json" {
 				return withStatus(exitUsage, fmt.Errorf("-o %s: want json", output))
 			}
-			if services != 0 {
-				return withStatus(exitUsage, errors.New("--services belongs to the feature lb, which this version does not have"))
-			}
 			for _, f := range strings.Split(features, ",") {
 				c.Features = append(c.Features, bench.Feature(strings.TrimSpace(f)))
 			}
 			if cmd.Flags().Changed("rules") && !slices.Contains(c.Features, bench.DFW) {
 				return withStatus(exitUsage, errors.New("--rules belongs to the feature dfw: add it to --features"))
+			}
+			if cmd.Flags().Changed("services") && !slices.Contains(c.Features, bench.LB) {
+				return withStatus(exitUsage, errors.New("--services belongs to the feature lb: add it to --features"))
 			}
 			if err := c.Validate(); err != nil {
 				return withStatus(exitUsage, err)
@@ -83,7 +83,7 @@ rather than Mpps.`,
 	f.BoolVar(&c.New, "new", false, "measure first packets only")
 	f.BoolVar(&c.Stages, "stages", false, "show the time of each stage (costs about 1 ns per packet)")
 	f.IntVar(&c.Rules, "rules", 1000, "firewall rules, of which the last lets the traffic pass; with the feature dfw")
-	f.IntVar(&services, "services", 0, "virtual servers; with the feature lb")
+	f.IntVar(&c.Services, "services", 100, "virtual servers with 10 members each; with the feature lb")
 	f.StringVarP(&output, "output", "o", "", "json, or nothing for a table")
 	return cmd
 }

@@ -26,15 +26,18 @@ type Feature string
 
 // The features. L2 switches within a segment; L3 routes between two: both MAC
 // addresses, TTL and checksum are rewritten. With both, flows take turns. DFW has
-// firewall rules, of which the last lets the traffic pass at both ends; state is kept.
+// firewall rules, of which the last lets the traffic pass at both ends; state is kept. With LB
+// every flow goes to one of the virtual servers, with 10 members each: destination address and port
+// are rewritten. Its members are where flows would go without.
 const (
 	L2  Feature = "l2"
 	L3  Feature = "l3"
 	DFW Feature = "dfw"
+	LB  Feature = "lb"
 )
 
 // Features lists those that can be measured.
-var Features = []Feature{L2, L3, DFW}
+var Features = []Feature{L2, L3, DFW, LB}
 
 // Limits of a Config.
 const (
@@ -42,6 +45,8 @@ const (
 	MaxFrame = 1514
 	MaxFlows = 20_000_000
 	MaxRules = 1_000_000
+
+	MaxServices = 50_000
 )
 
 // Config says what to measure.
@@ -49,6 +54,7 @@ type Config struct {
 	Features []Feature
 	Flows    int
 	Rules    int // of the firewall, with DFW
+	Services int // virtual servers, with LB
 	Frame    int // bytes in memory, without FCS
 	Workers  int
 	Duration time.Duration
@@ -66,6 +72,14 @@ func (c *Config) has(f Feature) bool { return slices.Contains(c.Features, f) }
 func (c *Config) rules() int {
 	if c.has(DFW) {
 		return c.Rules
+	}
+	return 0
+}
+
+// services is how many virtual servers there are.
+func (c *Config) services() int {
+	if c.has(LB) {
+		return c.Services
 	}
 	return 0
 }
@@ -96,6 +110,12 @@ func (c *Config) Validate() error {
 	}
 	if c.has(DFW) && (c.Rules < 1 || c.Rules > MaxRules) {
 		fault("rules: %d is not in 1 to %d", c.Rules, MaxRules)
+	}
+	if c.has(LB) && (c.Services < 1 || c.Services > MaxServices) {
+		fault("services: %d is not in 1 to %d", c.Services, MaxServices)
+	}
+	if c.has(LB) && c.Pcap != "" {
+		fault("features: lb goes to virtual servers, and the packets of a capture go where they do")
 	}
 	if c.Flows < c.Workers {
 		fault("flows: %d for %d workers: want at least one each", c.Flows, c.Workers)
@@ -199,7 +219,7 @@ func setUp(c *Config) (*bench, error) {
 	if err := b.makeTraffic(); err != nil {
 		return nil, err
 	}
-	model, err := compile(topology(c) + rules(c))
+	model, err := compile(topology(c) + rules(c) + services(c))
 	if err != nil {
 		return nil, err
 	}
@@ -324,7 +344,7 @@ func (b *bench) run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	r := &Result{
-		Workers: c.Workers, Flows: c.Flows, Rules: c.rules(), Features: Names(c.Features), Frame: c.Frame, Drops: Drops{},
+		Workers: c.Workers, Flows: c.Flows, Rules: c.rules(), Services: c.services(), Features: Names(c.Features), Frame: c.Frame, Drops: Drops{},
 		NewSessionsPerSecond: float64(c.Flows) / first.wall.Seconds(),
 		TableBytes:           b.engine.Table().Memory(), MemoryPages: b.node.Arena().Pages(),
 	}

@@ -79,17 +79,20 @@ func (c *Config) defaultAction() api.RuleAction {
 }
 
 // frames makes one frame of each flow: UDP, distinct 5-tuples, bridged and
-// routed ones in turn if both are asked for.
+// routed ones in turn if both are asked for; or to the virtual servers in turn.
 func frames(c *Config) [][]byte {
-	var kinds []group
-	if c.has(L2) {
-		kinds = append(kinds, bridged)
-	}
-	if c.has(L3) {
-		kinds = append(kinds, routed)
-	}
 	all := make([][]byte, c.Flows)
 	memory := make([]byte, c.Flows*c.Frame)
+	if c.has(LB) {
+		for i := range all {
+			all[i] = memory[i*c.Frame : (i+1)*c.Frame]
+			n := i / c.Services
+			src := senders.host(n)
+			udpFrame(all[i], mac(src), packet.GatewayMAC, src, vip(i%c.Services), uint16(1024+n/hostsPerPort%60000), vipPort)
+		}
+		return all
+	}
+	kinds := c.kinds()
 	for i := range all {
 		f := memory[i*c.Frame : (i+1)*c.Frame]
 		to := kinds[i%len(kinds)]
@@ -105,6 +108,17 @@ func frames(c *Config) [][]byte {
 		all[i] = f
 	}
 	return all
+}
+
+// kinds are the groups of hosts that receive.
+func (c *Config) kinds() (list []group) {
+	if c.has(L2) {
+		list = append(list, bridged)
+	}
+	if c.has(L3) {
+		list = append(list, routed)
+	}
+	return list
 }
 
 // udpFrame fills f with a UDP packet as long as it is.
