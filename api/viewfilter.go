@@ -27,7 +27,47 @@ type Filter struct {
 	Section string // of the firewall's policy: its name, or that of the object it is made of
 	Unused  bool   // only rules that have decided nothing so far
 
+	VIP     VIP    // the address of a virtual server
+	Service string // the virtual server, or the object it is made of, by name
+	Pool    string // of members, by name; or the object it is made of
+	Member  string // by name, address, or ADDRESS:PORT
+	Rule    uint32 // of the firewall, that let a session pass, by ID
+
 	Limit int // items at most; 0: all
+}
+
+// VIP is the address of a virtual server.
+type VIP struct {
+	Address netip.Addr
+	Port    uint16 // 0: any
+}
+
+// IsValid reports whether it is an address: the zero VIP is none.
+func (v VIP) IsValid() bool { return v.Address.IsValid() }
+
+// String returns ADDRESS or ADDRESS:PORT, with brackets where IPv6 needs them.
+func (v VIP) String() string {
+	if v.Port == 0 {
+		return v.Address.String()
+	}
+	return netip.AddrPortFrom(v.Address, v.Port).String()
+}
+
+// Has reports whether an address and port are what v means.
+func (v VIP) Has(a netip.Addr, port uint16) bool {
+	return v.Address == a && (v.Port == 0 || v.Port == port)
+}
+
+// ParseVIP reads ADDRESS or ADDRESS:PORT.
+func ParseVIP(text string) (VIP, error) {
+	if p, err := netip.ParseAddrPort(text); err == nil && p.Port() != 0 && p.Addr().Zone() == "" {
+		return VIP{p.Addr().Unmap(), p.Port()}, nil
+	}
+	a, err := netip.ParseAddr(text)
+	if err != nil || a.Zone() != "" {
+		return VIP{}, errors.New("want an IP address such as 10.96.0.10, or one with a port: 10.96.0.10:80, [fd00::10]:80")
+	}
+	return VIP{Address: a.Unmap()}, nil
 }
 
 // The names of Filter's fields in a query.
@@ -42,6 +82,11 @@ const (
 	fieldState    = "state"
 	fieldSection  = "section"
 	fieldUnused   = "unused"
+	fieldVIP      = "vip"
+	fieldService  = "service"
+	fieldPool     = "pool"
+	fieldMember   = "member"
+	fieldRule     = "rule"
 	fieldLimit    = "limit"
 )
 
@@ -59,13 +104,16 @@ func (f *Filter) Query() url.Values {
 	}
 	setAll(q, map[string]string{
 		fieldSegment: f.Segment, fieldRouter: f.Router, fieldPort: f.Port, fieldProtocol: f.Protocol, fieldState: f.State,
-		fieldSection: f.Section,
+		fieldSection: f.Section, fieldService: f.Service, fieldPool: f.Pool, fieldMember: f.Member, fieldRule: number(uint64(f.Rule)),
 	})
 	if f.Unused {
 		q.Set(fieldUnused, "true")
 	}
 	if f.Address.IsValid() {
 		q.Set(fieldAddress, f.Address.String())
+	}
+	if f.VIP.IsValid() {
+		q.Set(fieldVIP, f.VIP.String())
 	}
 	if f.L4Port != 0 {
 		q.Set(fieldL4Port, strconv.Itoa(int(f.L4Port)))
@@ -101,6 +149,16 @@ func (f *Filter) set(field, v string) (err error) {
 		f.State = v
 	case fieldSection:
 		f.Section = v
+	case fieldVIP:
+		f.VIP, err = ParseVIP(v)
+	case fieldService:
+		f.Service = v
+	case fieldPool:
+		f.Pool = v
+	case fieldMember:
+		f.Member = v
+	case fieldRule:
+		f.Rule, err = parseRule(v)
 	case fieldUnused:
 		f.Unused, err = parseFlag(v)
 	case fieldAddress:
@@ -133,6 +191,15 @@ func parseL4Port(v string) (uint16, error) {
 		return 0, errors.New("want a number from 1 to 65535")
 	}
 	return uint16(n), nil
+}
+
+// parseRule reads the ID of a rule, which is never 0.
+func parseRule(v string) (uint32, error) {
+	n, err := strconv.ParseUint(v, 10, 32)
+	if err != nil || n == 0 {
+		return 0, errors.New("want a rule's ID, a number from 1: sluice get rules lists them")
+	}
+	return uint32(n), nil
 }
 
 func parseFlag(v string) (bool, error) {

@@ -107,7 +107,10 @@ func ViewKinds() []ViewKind {
 		},
 		{
 			Name: "sessions", Aliases: []string{"session", "sess"}, One: "session", States: "ESTABLISHED, SYN_SENT, ...",
-			Filters: []string{fieldSegment, fieldPort, fieldAddress, fieldProtocol, fieldL4Port, fieldState, fieldLimit},
+			Filters: []string{
+				fieldSegment, fieldPort, fieldAddress, fieldProtocol, fieldL4Port, fieldState,
+				fieldVIP, fieldService, fieldMember, fieldRule, fieldLimit,
+			},
 		},
 		{
 			Name: "workers", Aliases: []string{"worker"}, One: "worker", NameOf: "number",
@@ -118,9 +121,28 @@ func ViewKinds() []ViewKind {
 			Filters: []string{fieldName, fieldPort, fieldLimit},
 		},
 		{
-			Name: "pools", Aliases: []string{"pool"}, One: "pool", NameOf: "pool",
-			States:  "a usage: ports, vips or snat",
+			Name: "ippools", Aliases: []string{"ippool", "ipp"}, One: "address pool", NameOf: "pool",
+			States:  "a usage: ports, segments, vips, clusterips or snat",
 			Filters: []string{fieldName, fieldAddress, fieldState, fieldLimit},
+		},
+		{
+			Name: "virtualservers", Aliases: []string{"virtualserver", "vs"}, One: "virtual server", NameOf: "virtual server",
+			States:  "UP, PARTIALLY_UP, DOWN, DISABLED or PENDING",
+			Filters: []string{fieldName, fieldVIP, fieldService, fieldPool, fieldAddress, fieldProtocol, fieldL4Port, fieldState, fieldLimit},
+		},
+		{
+			Name: "pools", Aliases: []string{"pool"}, One: "pool", NameOf: "pool", States: "UP, PARTIALLY_UP or DOWN",
+			Filters: []string{fieldName, fieldService, fieldState, fieldLimit},
+		},
+		{
+			Name: "members", Aliases: []string{"member"}, One: "member", NameOf: "name, address or ADDRESS:PORT",
+			States:  "UP, DOWN, UNKNOWN, UNMONITORED, DRAINING or DISABLED",
+			Filters: []string{fieldName, fieldPool, fieldVIP, fieldService, fieldPort, fieldAddress, fieldL4Port, fieldState, fieldLimit},
+		},
+		{
+			Name: "natrules", Aliases: []string{"natrule", "nat"}, One: "NAT rule", NameOf: "NAT rule",
+			States:  "an action: SNAT, DNAT, NO_SNAT, NO_DNAT or REFLEXIVE",
+			Filters: []string{fieldName, fieldRouter, fieldPort, fieldAddress, fieldState, fieldUnused, fieldLimit},
 		},
 		{
 			Name: "rules", Aliases: []string{"rule"}, One: "rule", NameOf: "ID",

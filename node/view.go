@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/lb/health"
 	"github.com/sluice-net/sluice/node/policy"
 	"github.com/sluice-net/sluice/packet"
 )
@@ -31,9 +32,10 @@ var errClosed = errors.New("the node is closed")
 
 // viewed is the part of a node that views use.
 type viewed struct {
-	shown   atomic.Pointer[shown] // in force; nil before the first model, and once the node is closed
-	closing sync.RWMutex          // held by Close while it gives back memory that views look at
-	started atomic.Int64          // when the workers were started, of dataplane.Now; 0: they were not
+	shown   atomic.Pointer[shown]                                        // in force; nil before the first model, and once the node is closed
+	closing sync.RWMutex                                                 // held by Close while it gives back memory that views look at
+	history atomic.Pointer[func(memberID uint32) (health.History, bool)] // see ShowHealth; nil: nothing is known
+	started atomic.Int64                                                 // when the workers were started, of dataplane.Now; 0: they were not
 }
 
 // shown is what views read of what is in force. It is immutable, but for what the
@@ -42,6 +44,8 @@ type shown struct {
 	model *control.Model
 	ports []*openPort   // as model.Ports
 	names func() *names // made when they are first asked for: most models are never looked at
+
+	services func() *ServiceNames // likewise
 
 	evaluator func() (*policy.Evaluator, error) // likewise
 }
@@ -77,6 +81,7 @@ type station struct {
 func newShown(m *control.Model, ports []*openPort) *shown {
 	s := &shown{model: m, ports: ports}
 	s.names = sync.OnceValue(s.makeNames)
+	s.services = sync.OnceValue(func() *ServiceNames { return NewServiceNames(m) })
 	s.evaluator = sync.OnceValues(func() (*policy.Evaluator, error) { return policy.NewEvaluator(m) })
 	return s
 }

@@ -384,7 +384,7 @@ func TestViewFaults(t *testing.T) {
 		{"a neighbour", ask(n.NeighborViews), api.Filter{Names: []string{"1.2.3.4"}}, api.ErrNotFound, "there is no neighbor 1.2.3.4"},
 		{"a worker", ask(n.WorkerViews), api.Filter{Names: []string{"2"}}, api.ErrNotFound, "there is no worker 2"},
 		{"a reason", ask(n.DropViews), api.Filter{Names: []string{"SPOOFGUARD"}}, api.ErrNotFound, "there is no drop reason SPOOFGUARD; did you mean SPOOF_GUARD?"},
-		{"a pool", ask(n.PoolViews), api.Filter{Names: []string{"lab"}}, api.ErrNotFound, "there is no pool lab"},
+		{"a pool", ask(n.PoolViews), api.Filter{Names: []string{"lab"}}, api.ErrNotFound, "there is no address pool lab"},
 		{"a filter's segment", ask(n.SessionViews), api.Filter{Segment: "weeb"}, api.ErrNotFound, "there is no segment weeb; did you mean web?"},
 		{"a filter's port", ask(n.SessionViews), api.Filter{Port: "a"}, api.ErrNotFound, "there is no port a; did you mean web/a?"},
 		{"a filter's router", ask(n.RouteViews), api.Filter{Router: "defualt"}, api.ErrNotFound, "there is no router defualt; did you mean default?"},

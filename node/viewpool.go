@@ -17,7 +17,7 @@ import (
 // IPPools by name, first those that subnets are carved from.
 func (n *Node) PoolViews(f *api.Filter) (iter.Seq[api.PoolView], error) {
 	s, err := n.look(f)
-	usages := []string{string(api.UsagePorts), string(api.UsageSegments), string(api.UsageVIPs), string(api.UsageSNAT)}
+	usages := append([]string{string(api.UsagePorts)}, api.PoolUsage("").Values()...)
 	if err := errors.Join(err, mustBe(f, usages)); err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (n *Node) PoolViews(f *api.Filter) (iter.Seq[api.PoolView], error) {
 			}
 		}
 	}
-	list, err := choose(f, "pool", all, func(v *api.PoolView) string { return v.Name }, func(v *api.PoolView) bool {
+	list, err := choose(f, "address pool", all, func(v *api.PoolView) string { return v.Name }, func(v *api.PoolView) bool {
 		return f.MatchState(string(v.Usage)) && (!f.Address.IsValid() || inRanges(v.Ranges, f.Address))
 	})
 	return slices.Values(list), err

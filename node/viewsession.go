@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/export"
 	"github.com/sluice-net/sluice/flowtable"
+	"github.com/sluice-net/sluice/lb"
 	"github.com/sluice-net/sluice/node/policy"
 	"github.com/sluice-net/sluice/packet"
 )
@@ -25,19 +26,34 @@ func (n *Node) SessionViews(f *api.Filter) (iter.Seq[api.SessionView], error) {
 	if err := errors.Join(err, protocolErr, mustBe(f, flowtable.States())); err != nil {
 		return nil, err
 	}
-	wanted := sessionFilter{s, f, protocol}
+	names := s.services()
+	if err := errors.Join(names.mustHaveVIP(f), names.mustHaveService(f), names.mustHaveMember(f)); err != nil {
+		return nil, err
+	}
+	wanted := sessionFilter{s, names, f, protocol}
 	return func(yield func(api.SessionView) bool) {
+		for l := range n.allSessions() {
+			if wanted.match(l) && !yield(s.sessionView(l)) {
+				return
+			}
+		}
+	}, nil
+}
+
+// allSessions are the live sessions, a page of which is in memory at a time. What is yielded is good until the next one is.
+func (n *Node) allSessions() iter.Seq[*flowtable.Listed] {
+	return func(yield func(*flowtable.Listed) bool) {
 		list := make([]flowtable.Listed, sessionPage)
 		for from := uint32(1); from != 0; {
 			var got int
 			got, from = n.sessionPage(from, list)
 			for i := range list[:got] {
-				if wanted.match(&list[i]) && !yield(s.sessionView(&list[i])) {
+				if !yield(&list[i]) {
 					return
 				}
 			}
 		}
-	}, nil
+	}
 }
 
 // sessionPage is flowtable.Table.Page, and the end if the node is closed.
@@ -62,6 +78,7 @@ func protocolNumber(text string) (int, error) {
 // sessionFilter is what is asked for.
 type sessionFilter struct {
 	shown    *shown
+	services *ServiceNames
 	filter   *api.Filter
 	protocol int // -1: any
 }
@@ -82,10 +99,40 @@ func (x *sessionFilter) match(l *flowtable.Listed) bool {
 		!f.MatchAddress(reply.Src.Netip()) && !f.MatchAddress(reply.Dst.Netip()) {
 		return false
 	}
+	if !x.matchService(l) {
+		return false
+	}
+	if f.Rule != 0 && !slices.Contains([]uint32{
+		l.EgressRule[flowtable.Original], l.IngressRule[flowtable.Original], l.EgressRule[flowtable.Reply], l.IngressRule[flowtable.Reply],
+	}, f.Rule) {
+		return false
+	}
 	if f.Segment != "" && x.shown.names().places[original.Zone()].segment != f.Segment && x.shown.names().places[reply.Zone()].segment != f.Segment {
 		return false
 	}
 	return f.Port == "" || x.shown.sessionPort(l, flowtable.Original) == f.Port || x.shown.sessionPort(l, flowtable.Reply) == f.Port
+}
+
+// matchService looks at what a session was bound to.
+func (x *sessionFilter) matchService(l *flowtable.Listed) bool {
+	f, original := x.filter, &l.Keys[flowtable.Original]
+	if !f.VIP.IsValid() && f.Service == "" && f.Member == "" {
+		return true
+	}
+	if l.Binding.Service == 0 || f.VIP.IsValid() && !f.VIP.Has(original.Dst.Netip(), original.DstPort()) {
+		return false
+	}
+	if f.Service != "" {
+		if server := x.services.servers[l.Binding.Service]; server == nil || !isOf(server.Name, &server.Origin, f.Service) {
+			return false
+		}
+	}
+	if f.Member != "" {
+		if m := x.services.members[lb.MemberID(&l.Binding)]; m == nil || !isMember(m.Member, f.Member) {
+			return false
+		}
+	}
+	return true
 }
 
 // sessionPort returns the name of the port by which packets of a direction come
@@ -116,7 +163,30 @@ func (s *shown) sessionView(l *flowtable.Listed) api.SessionView {
 		t := tuple(&back)
 		v.Translated = &t
 	}
+	if e, i := l.EgressRule[flowtable.Original], l.IngressRule[flowtable.Original]; e != 0 || i != 0 {
+		v.Rules = &api.SessionRules{Egress: e, Ingress: i}
+	}
+	if l.Binding != (flowtable.Binding{}) {
+		s.showBinding(&v, l)
+	}
 	return v
+}
+
+// showBinding says what a session was bound to.
+func (s *shown) showBinding(v *api.SessionView, l *flowtable.Listed) {
+	b := s.services().Bound(&l.Binding)
+	if l.Binding.Service != 0 {
+		v.Service = &api.SessionService{
+			Name: b.Server, ID: l.Binding.Service, VIP: v.Original.Destination, Port: v.Original.DestinationPort,
+		}
+		if id := lb.MemberID(&l.Binding); id != 0 {
+			end := export.MemberEnd(&l.Record, &b)
+			v.Service.Member = &api.SessionMember{Name: b.Member, ID: id, Address: end.Address, Port: end.Port, Why: b.Why}
+		}
+	}
+	if b.Rule != "" || b.Source != "" {
+		v.NAT = &api.SessionNAT{Destination: b.Rule, Source: b.Source}
+	}
 }
 
 func (s *shown) direction(l *flowtable.Listed, d flowtable.Dir) api.SessionDirection {

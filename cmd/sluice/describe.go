@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -24,7 +25,7 @@ func newDescribe() *cobra.Command {
 		Short: "Tell all about objects: what they are, how they do, what uses them",
 		Long: `Describe shows objects for people: what was written, whether it is in force, what the
 node makes of it (a port's device, counters and drops; a segment's ports and
-routes; a pool's addresses), what belongs together, and what changed it last. Without
+routes; a service's virtual servers and their members; a pool's addresses), what belongs together, and what changed it last. Without
 names it describes all objects of a kind.
 
 For programs there is sluice get -o json.`,
@@ -32,7 +33,7 @@ For programs there is sluice get -o json.`,
   sluice describe segment/web pod/demo/web-1`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			chosen, err := parseSelections(args, namespace)
+			chosen, err := describedSelections(args, namespace)
 			if err != nil {
 				return err
 			}
@@ -44,7 +45,7 @@ For programs there is sluice get -o json.`,
 					}
 				}
 				if d.n == 0 {
-					fmt.Fprintln(cmd.ErrOrStderr(), "no "+chosen[0].kind.Plural)
+					fmt.Fprintln(cmd.ErrOrStderr(), "no "+cmp.Or(chosen[0].kind.Plural, "members"))
 				}
 				return nil
 			})
@@ -96,6 +97,9 @@ func (d *describer) table(title string, header []string, rows [][]string) {
 
 // describe describes the objects that are chosen.
 func (d *describer) describe(s selection) error {
+	if s.kind.Kind == "" {
+		return d.members(s.names)
+	}
 	if len(s.names) == 0 {
 		f := api.ObjectFilter{Kinds: []string{s.kind.Kind}}
 		if s.kind.Namespaced() {
@@ -151,11 +155,11 @@ func (d *describer) made(s selection, ref api.ObjectRef) error {
 	if err != nil {
 		return err
 	}
-	owners, err := d.owners(s.kind.Plural, full)
-	if err != nil {
-		return err
-	}
 	for _, view := range views {
+		owners, err := d.owners(s.kind.Plural, full, view)
+		if err != nil {
+			return err
+		}
 		raw, err := joinObject(s.kind, full, view, owners)
 		if err != nil {
 			return err
@@ -175,20 +179,28 @@ func (d *describer) made(s selection, ref api.ObjectRef) error {
 	return nil
 }
 
-// owners are the objects of a name that items of a live view may be made of.
-func (d *describer) owners(view, full string) ([]*object, error) {
-	list, err := d.c.Objects(d.ctx, api.ObjectFilter{Kinds: kindsOfView(view), Names: []string{full[strings.LastIndexByte(full, '/')+1:]}})
+// owners are the objects that an item of a live view is made of, as far as they are there.
+func (d *describer) owners(view, full string, raw json.RawMessage) (owners []*object, err error) {
+	origins, err := resources()[view].originsOf(view, &item{name: full}, raw)
 	if err != nil {
 		return nil, err
 	}
-	var owners []*object
-	for _, raw := range list.Items {
-		o, err := readObject(raw)
-		if err != nil {
+	for _, ref := range origins {
+		list, err := d.c.Objects(d.ctx, api.ObjectFilter{Kinds: []string{ref.Kind}, Names: []string{ref.Name}, Namespace: ref.Namespace})
+		if err != nil && !errors.Is(err, api.ErrNotFound) {
 			return nil, err
 		}
-		if fullName(o.Meta.Namespace, o.Meta.Name) == full {
-			owners = append(owners, o)
+		if list == nil {
+			continue
+		}
+		for _, raw := range list.Items {
+			o, err := readObject(raw)
+			if err != nil {
+				return nil, err
+			}
+			if originKey(o.ref()) == originKey(ref) {
+				owners = append(owners, o)
+			}
 		}
 	}
 	return owners, nil

@@ -27,6 +27,12 @@ func (d *describer) live(o *object) error {
 		return d.liveRouter(o.Meta.Name)
 	case "IPPool":
 		return d.livePool(o.Meta.Name)
+	case "Service", "VirtualServer":
+		return d.liveServices(o.Kind, full)
+	case "Pool":
+		return d.liveLBPool(o.ref())
+	case "NATRule":
+		return d.liveNAT(full)
 	case "Group":
 		return d.liveGroup(full)
 	case "SecurityPolicy", "NetworkPolicy", "ClusterNetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy":
@@ -81,6 +87,9 @@ func (d *describer) livePort(name string) error {
 	d.pair("Sessions", strconv.Itoa(sessions))
 	d.table("Drops", []string{"REASON", "PACKETS"}, counts(v.Drops))
 	d.table("Device's counters", []string{"NAME", "COUNT"}, counts(v.Device.Counters))
+	if err := d.portServices(name); err != nil {
+		return err
+	}
 	return d.portFirewall(name, v.Firewall)
 }
 
@@ -116,7 +125,7 @@ func (d *describer) liveSegment(name string) error {
 	d.pair("MTU", strconv.Itoa(v.MTU))
 	d.pair("Zone", number(v.Zone))
 	d.pair("DHCP", strings.Join(v.DHCP, ","))
-	pools, err := views[api.PoolView](d, "pools", api.Filter{Names: []string{name}, State: string(api.UsagePorts)})
+	pools, err := views[api.PoolView](d, "ippools", api.Filter{Names: []string{name}, State: string(api.UsagePorts)})
 	if err != nil {
 		return err
 	}
@@ -180,7 +189,7 @@ func (d *describer) liveRouter(name string) error {
 
 // livePool tells of an IPPool: not of a segment's stock of the same name.
 func (d *describer) livePool(name string) error {
-	list, err := views[api.PoolView](d, "pools", api.Filter{Names: []string{name}})
+	list, err := views[api.PoolView](d, "ippools", api.Filter{Names: []string{name}})
 	if err != nil {
 		return err
 	}

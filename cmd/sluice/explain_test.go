@@ -79,7 +79,7 @@ func TestExplainJSON(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(sluice(t, "explain", "ippool.spec", "-o", "json").out), &e))
 	require.Equal(t, [3]string{"IPPool", "sluice.dev/v1", "spec"}, [3]string{e.Kind, e.APIVersion, e.Path})
 	require.Equal(t, "usage", e.Fields[0].Name)
-	require.Equal(t, []string{"segments", "vips", "snat"}, e.Fields[0].Enum)
+	require.Equal(t, []string{"segments", "vips", "clusterips", "snat"}, e.Fields[0].Enum)
 	require.True(t, e.Fields[0].Required)
 	require.Empty(t, e.Fields[3].Fields, "only with --recursive")
 	require.NoError(t, json.Unmarshal([]byte(sluice(t, "explain", "ippool.spec", "-o", "json", "--recursive").out), &e))

@@ -29,7 +29,9 @@ type getOptions struct {
 
 	watch, watchOnly, watchEvents bool
 
-	ids []uint // of rules
+	ids   []uint // of rules
+	vip   string
+	table string // of resources, in place of the view's own; empty: that
 
 	out output // of output
 }
@@ -49,7 +51,9 @@ func newGet() *cobra.Command {
   sluice get sessions --port demo/web-1 --protocol tcp --state established
   sluice get routes --address 10.0.2.7
   sluice get rules --port demo/web-1
-  sluice get rules --unused -o wide`,
+  sluice get rules --unused -o wide
+  sluice get virtualservers
+  sluice get members --service demo/web -o wide`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("get what? One of " + strings.Join(kindNames(false), ", "))
@@ -74,19 +78,30 @@ func newGet() *cobra.Command {
 	f.BoolVarP(&o.watch, "watch", "w", false, "go on, and print what is new or changes")
 	f.BoolVar(&o.watchOnly, "watch-only", false, "print only what is new or changes from now on")
 	f.BoolVar(&o.watchEvents, "output-watch-events", false, "with --watch: say whether things are ADDED, MODIFIED or DELETED")
-	f.StringVar(&o.filter.Segment, "segment", "", "only what is of this segment")
+	o.addSessionFilters(cmd)
 	f.StringVar(&o.filter.Router, "router", "", "only what is of this router")
-	f.StringVar(&o.filter.Port, "port", "", "only what is of this port or pod of the switch")
-	f.StringVar(&o.address, "address", "", "only what has this IP address, or one of this network; routes for it")
-	f.StringVar(&o.filter.Protocol, "protocol", "", "only sessions of this IP protocol: its name or number")
-	f.Uint16Var(&o.filter.L4Port, "l4-port", 0, "only sessions with this TCP, UDP or SCTP port at either end")
-	f.StringVar(&o.filter.State, "state", "", "only what is in this state, or of this type, usage, action or category")
+	f.StringVar(&o.filter.Pool, "pool", "", "only what is of this pool of members: its name, or its object's")
 	f.StringVar(&o.filter.Section, "section", "", "only what is of this section of the firewall's policy: its name, or its object's")
 	f.UintSliceVar(&o.ids, "id", nil, "only rules with these IDs, as names do")
 	f.BoolVar(&o.filter.Unused, "unused", false, "only rules that have decided nothing so far")
 	f.IntVar(&o.filter.Limit, "limit", 0, "so many at most; 0 is all")
 	completeWords(cmd, "output", formTable, formWide, formJSON, formYAML, formName, formJSONPath+"=", formColumns+"=")
 	return cmd
+}
+
+// addSessionFilters adds the flags that narrow sessions, and other live views.
+func (o *getOptions) addSessionFilters(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.filter.Segment, "segment", "", "only what is of this segment")
+	f.StringVar(&o.filter.Port, "port", "", "only what is of this port or pod of the switch")
+	f.StringVar(&o.address, "address", "", "only what has this IP address, or one of this network; routes for it")
+	f.StringVar(&o.filter.Protocol, "protocol", "", "only what is of this IP protocol: its name or number")
+	f.Uint16Var(&o.filter.L4Port, "l4-port", 0, "only what has this TCP, UDP or SCTP port, at either end")
+	f.StringVar(&o.filter.State, "state", "", "only what is in this state, or of this type, usage, action or category")
+	f.StringVar(&o.vip, "vip", "", "only what is of the virtual server at this address, or ADDRESS:PORT")
+	f.StringVar(&o.filter.Service, "service", "", "only what is of this service or virtual server: its name, or NAMESPACE/NAME")
+	f.StringVar(&o.filter.Member, "member", "", "only sessions that this member serves: its name, address or ADDRESS:PORT")
+	f.Uint32Var(&o.filter.Rule, "rule", 0, "only sessions that the firewall's rule with this ID let pass")
 }
 
 // getHelp lists the kinds with what they can be filtered by.
@@ -103,7 +118,7 @@ if need be; "all" is all of them:
 	}
 	b.WriteString("\nWhat the node has and does, and what narrows it:\n\n")
 	for _, k := range api.ViewKinds() {
-		fmt.Fprintf(&b, "  %-10s %s", k.Name, strings.Join(flagsOf(k), " "))
+		fmt.Fprintf(&b, "  %-14s %s", k.Name, strings.Join(flagsOf(k), " "))
 		if k.States != "" {
 			fmt.Fprintf(&b, " (%s)", k.States)
 		}
@@ -116,7 +131,8 @@ Tables of ports and segments show all that there are, also those made of Pods an
 Namespaces, and how they do. The other forms show them as objects, with a status
 that says the same; ports.sluice.dev and segments.sluice.dev are the objects that
 were written, and nothing else. So it is with groups, whose effective members the
-table has.
+table has; with virtualservers and pools, which are also made of Services; with
+natrules; and with ippools, whose table has the stocks of segments, too.
 
 Rules are those in force, of all kinds of policies, in the order in which they are
 asked: the first that matches decides. Policies are the sections that they are in.
@@ -316,6 +332,11 @@ func (o *getOptions) run(cmd *cobra.Command, args []string) (err error) {
 	if o.address != "" {
 		if o.filter.Address, err = api.ParseAddress(o.address); err != nil {
 			return withStatus(exitUsage, fmt.Errorf("--address %s: %w", o.address, err))
+		}
+	}
+	if o.vip != "" {
+		if o.filter.VIP, err = api.ParseVIP(o.vip); err != nil {
+			return withStatus(exitUsage, fmt.Errorf("--vip %s: %w", o.vip, err))
 		}
 	}
 	ctx := cmd.Context()

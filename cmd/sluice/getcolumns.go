@@ -27,10 +27,20 @@ func resources() map[string]resource {
 		"sessions":  live(nil, func(v *api.SessionView) string { return number(v.ID) }, nil, sessionColumns),
 		"workers":   live(func(v *api.WorkerView) string { return strconv.Itoa(v.ID) }, nil, nil, workerColumns),
 		"drops":     live(func(v *api.DropView) string { return v.Reason }, func(v *api.DropView) string { return v.Reason + " " + v.Port }, nil, dropColumns),
-		"pools":     live(func(v *api.PoolView) string { return v.Name }, func(v *api.PoolView) string { return v.Name + " " + string(v.Usage) }, nil, poolColumns),
-		"rules":     live(func(v *api.RuleView) string { return number(v.ID) }, nil, nil, ruleColumns),
-		"policies":  live(func(v *api.PolicyView) string { return v.Name }, policyKey, nil, policyColumns),
-		"groups":    live(func(v *api.GroupView) string { return v.Name }, nil, nil, groupColumns),
+		"ippools": madeOf(live(func(v *api.PoolView) string { return v.Name }, func(v *api.PoolView) string { return v.Name + " " + string(v.Usage) }, nil, poolColumns),
+			stockOrigins),
+		"rules":    live(func(v *api.RuleView) string { return number(v.ID) }, nil, nil, ruleColumns),
+		"policies": live(func(v *api.PolicyView) string { return v.Name }, policyKey, nil, policyColumns),
+		"groups":   live(func(v *api.GroupView) string { return v.Name }, nil, nil, groupColumns),
+		flowTable:  live(nil, func(v *api.SessionView) string { return number(v.ID) }, nil, flowColumns),
+
+		"virtualservers": madeOf(live(func(v *api.VirtualServerView) string { return v.Name }, nil, nil, virtualServerColumns),
+			func(v *api.VirtualServerView) []api.ObjectRef { return []api.ObjectRef{v.Origin} }),
+		"pools": madeOf(live(func(v *api.LBPoolView) string { return v.Name }, nil, nil, lbPoolColumns),
+			func(v *api.LBPoolView) []api.ObjectRef { return []api.ObjectRef{v.Origin} }),
+		"members": live(func(v *api.LBMemberView) string { return v.Name }, memberKey, nil, lbMemberColumns),
+		"natrules": madeOf(live(func(v *api.NATRuleView) string { return v.Name }, nil, nil, natRuleColumns),
+			func(v *api.NATRuleView) []api.ObjectRef { return []api.ObjectRef{v.Origin} }),
 	}
 }
 
@@ -190,14 +200,19 @@ var sessionColumns = []column[api.SessionView]{
 	{"TIMEOUT", true, func(v *api.SessionView) string { return age(v.Timeout) }},
 	{"FROM-PORT", true, func(v *api.SessionView) string { return v.Original.Port }},
 	{"TO-PORT", true, func(v *api.SessionView) string { return v.Reply.Port }},
-	{"TRANSLATED", true, func(v *api.SessionView) string {
-		t := v.Translated
-		if t == nil {
-			return ""
-		}
-		return end(t.Source, t.SourcePort) + ">" + end(t.Destination, t.DestinationPort)
-	}},
+	onlyWide(flowTranslated),
+	onlyWide(flowService),
+	onlyWide(flowMember),
+	onlyWide(flowWhy),
+	flowNAT,
+	flowRules,
 	{"ID", true, func(v *api.SessionView) string { return number(v.ID) }},
+}
+
+// onlyWide is a column that a table has with -o wide only.
+func onlyWide[T any](c column[T]) column[T] {
+	c.wide = true
+	return c
 }
 
 func sessionDestination(v *api.SessionView) string {
@@ -263,6 +278,14 @@ var poolColumns = []column[api.PoolView]{
 			return what + "=" + a.Owner
 		})
 	}},
+}
+
+// stockOrigins are the objects that a stock of addresses may be made of.
+func stockOrigins(v *api.PoolView) []api.ObjectRef {
+	if v.Usage == api.UsagePorts {
+		return []api.ObjectRef{{Kind: "Segment", Name: v.Name}, {Kind: "Namespace", Name: v.Name}}
+	}
+	return []api.ObjectRef{{Kind: "IPPool", Name: v.Name}}
 }
 
 // Cells.

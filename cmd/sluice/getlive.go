@@ -17,6 +17,19 @@ type resource struct {
 	header func(wide bool) []string
 	read   func(raw []byte, wide bool) (item, error)
 	named  bool // its items have names
+
+	// origins are the objects that an item may be made of, best first; nil: those of its name, and of the kinds of its view.
+	origins func(raw []byte) ([]api.ObjectRef, error)
+}
+
+// madeOf is a resource whose items say what they are made of.
+func madeOf[T any](r resource, origins func(*T) []api.ObjectRef) resource {
+	r.origins = func(raw []byte) ([]api.ObjectRef, error) {
+		var v T
+		err := json.Unmarshal(raw, &v)
+		return origins(&v), err
+	}
+	return r
 }
 
 // live makes a resource. key tells items apart if their names don't; order sorts them if the
@@ -54,6 +67,8 @@ type item struct {
 	order string // items are in order of it; those with the same, in the daemon's
 	cells []string
 	raw   json.RawMessage // nil where only cells are of interest
+
+	origins []api.ObjectRef // objects that it may be made of, where that is of interest; kinds and names only
 }
 
 // listing is what there is of a kind at a time.
@@ -68,11 +83,11 @@ type listing struct {
 }
 
 // hasObjects reports whether items of a live kind are objects, too.
-func hasObjects(view string) bool { return view == "ports" || view == "segments" || view == "groups" }
+func hasObjects(view string) bool { return len(kindsOfView(view)) > 0 }
 
 // listLive lists a live view.
 func (o *getOptions) listLive(ctx context.Context, c *client.Client, t *target) (*listing, error) {
-	r := resources()[t.view.Name]
+	r := resources()[cmp.Or(o.table, t.view.Name)]
 	wide := o.out.form == formWide
 	l := &listing{title: plural(*t.view), header: r.header(wide)}
 	labels, narrow, err := o.labels(ctx, c, t)
@@ -87,7 +102,12 @@ func (o *getOptions) listLive(ctx context.Context, c *client.Client, t *target) 
 		if err != nil {
 			return err
 		}
-		text, found := labels[i.name]
+		if labels != nil || t.kind != nil {
+			if i.origins, err = r.originsOf(t.view.Name, &i, *raw); err != nil {
+				return err
+			}
+		}
+		text, found := firstFound(labels, i.origins)
 		if narrow && !found {
 			return nil
 		}
@@ -117,7 +137,35 @@ func (o *getOptions) filterOf(t *target) api.Filter {
 	return f
 }
 
-// labels returns the labels of a view's items by their names, and whether items that have none
+// originsOf are the objects that an item may be made of.
+func (r resource) originsOf(view string, i *item, raw []byte) (list []api.ObjectRef, err error) {
+	if r.origins != nil {
+		return r.origins(raw)
+	}
+	for _, kind := range kindsOfView(view) {
+		ref := api.ObjectRef{Kind: kind, Name: i.name}
+		if before, name, found := strings.Cut(i.name, "/"); found {
+			ref.Namespace, ref.Name = before, name
+		}
+		list = append(list, ref)
+	}
+	return list, nil
+}
+
+// originKey tells objects apart by kind, namespace and name.
+func originKey(r api.ObjectRef) string { return r.Kind + " " + fullName(r.Namespace, r.Name) }
+
+// firstFound returns what there is of the first object that has something.
+func firstFound[T any](byOrigin map[string]T, origins []api.ObjectRef) (v T, found bool) {
+	for _, ref := range origins {
+		if v, found = byOrigin[originKey(ref)]; found {
+			return v, true
+		}
+	}
+	return v, false
+}
+
+// labels returns the labels of the objects that a view's items are made of by their originKey, and whether items that have none
 // there are not wanted, by -n, -l or --field-selector.
 func (o *getOptions) labels(ctx context.Context, c *client.Client, t *target) (labels map[string]string, narrow bool, err error) {
 	f := api.ObjectFilter{Kinds: kindsOfView(t.view.Name), Labels: o.selector, Fields: o.fields}
@@ -138,20 +186,30 @@ func (o *getOptions) labels(ctx context.Context, c *client.Client, t *target) (l
 		if err != nil {
 			return nil, false, err
 		}
-		labels[fullName(object.Meta.Namespace, object.Meta.Name)] = labelText(object.Meta.Labels)
+		labels[originKey(object.ref())] = labelText(object.Meta.Labels)
 	}
 	return labels, narrow, nil
 }
 
-// kindsOfView are the kinds of objects that items of a live view are made of.
+// kindsOfView are the kinds of objects that items of a live view are made of; none, if items are no objects.
 func kindsOfView(view string) []string {
 	switch view {
+	case "ports":
+		return []string{"Port", "Pod"}
 	case "segments":
 		return []string{"Segment", "Namespace"}
 	case "groups":
 		return []string{"Group"}
+	case "ippools":
+		return []string{"IPPool", "Segment", "Namespace"}
+	case "virtualservers":
+		return []string{"VirtualServer", "Service"}
+	case "pools":
+		return []string{"Pool", "Service"}
+	case "natrules":
+		return []string{"NATRule"}
 	}
-	return []string{"Port", "Pod"}
+	return nil
 }
 
 // labelText is labels as kubectl shows them.

@@ -127,7 +127,7 @@ func (w *viewWatch) compare(items []item) error {
 // changed reports whether an item differs in more than its age.
 func (w *viewWatch) changed(before, after *item) bool {
 	for n, header := range w.header {
-		if header != "AGE" && header != "IDLE" && header != "LAST-HIT" && before.cells[n] != after.cells[n] {
+		if header != "AGE" && header != "IDLE" && header != "LAST-HIT" && header != "SINCE" && before.cells[n] != after.cells[n] {
 			return true
 		}
 	}

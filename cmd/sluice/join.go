@@ -24,18 +24,23 @@ func (o *getOptions) listJoined(ctx context.Context, c *client.Client, t *target
 		return nil, err
 	}
 	l.objects, l.revision = true, revisionOf(list)
-	objects := map[string][]*object{}
+	objects := map[string]*object{}
 	for _, raw := range list.Items {
 		object, err := readObject(raw)
 		if err != nil {
 			return nil, err
 		}
-		full := fullName(object.Meta.Namespace, object.Meta.Name)
-		objects[full] = append(objects[full], object)
+		objects[originKey(object.ref())] = object
 	}
 	for i := range l.items {
 		view := &l.items[i]
-		if view.raw, err = joinObject(*t.kind, view.name, view.raw, objects[view.name]); err != nil {
+		var owners []*object
+		for _, ref := range view.origins {
+			if owner := objects[originKey(ref)]; owner != nil {
+				owners = append(owners, owner)
+			}
+		}
+		if view.raw, err = joinObject(*t.kind, view.name, view.raw, owners); err != nil {
 			return nil, err
 		}
 	}

@@ -50,7 +50,7 @@ func (t *objectTable) look(ctx context.Context, c *client.Client, f api.Filter) 
 		t.segments, err = viewsByName(ctx, c, "segments", f, func(v *api.SegmentView) string { return v.Name })
 	case "IPPool":
 		f.State = "" // of whatever usage
-		t.pools, err = viewsByName(ctx, c, "pools", f, func(v *api.PoolView) string {
+		t.pools, err = viewsByName(ctx, c, "ippools", f, func(v *api.PoolView) string {
 			if v.Usage == api.UsagePorts {
 				return "" // a segment's
 			}

@@ -120,7 +120,7 @@ mirrors frames between ports, in user space, in one binary.`,
 			newApply(), newDelete(), newEdit(), newDiff(), newHistory(), newRollback(), newExplain(),
 		}},
 		{"look", "Look at a running node:", []*cobra.Command{
-			newGet(), newDescribe(), newPolicy(), newTop(), newLog(), newSupportBundle(),
+			newGet(), newDescribe(), newFlows(), newSessions(), newPolicy(), newTop(), newLog(), newSupportBundle(),
 		}},
 		{"node", "Run a node:", []*cobra.Command{newDoctor(), newRun(), newTakeover()}},
 		{"offline", "Try and measure, without a node:", []*cobra.Command{newReplay(), newBench(), newLab()}},

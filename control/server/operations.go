@@ -78,10 +78,14 @@ func operations() []*operation {
 		view("sessions", Views.SessionViews),
 		view("workers", Views.WorkerViews),
 		view("drops", Views.DropViews),
-		view("pools", Views.PoolViews),
+		view("ippools", Views.PoolViews),
 		view("rules", Views.RuleViews),
 		view("policies", Views.PolicyViews),
 		view("groups", Views.GroupViews),
+		view("virtualservers", Views.VirtualServerViews),
+		view("pools", Views.LBPoolViews),
+		view("members", Views.LBMemberViews),
+		view("natrules", Views.NATRuleViews),
 		{
 			method: http.MethodGet, path: "/v1/policy/eval", summary: "What the firewall would do with the first packet of a session",
 			role: api.RoleViewer, query: policyArguments(), parsed: true, answer: api.PolicyAnswer{}, fails: []int{http.StatusNotFound},
@@ -243,6 +247,16 @@ func filterArgument(field, states string) argument {
 		a.form, a.doc = formNumber, "only those with this TCP, UDP or SCTP port at either end"
 	case "state":
 		a.doc = "only those in this state: " + states
+	case "vip":
+		a.doc = "only those of the virtual server at this address, or ADDRESS:PORT"
+	case "service":
+		a.doc = "only those of this virtual server: its name, or that of the object it is made of"
+	case "pool":
+		a.doc = "only those of this pool: its name, or that of the object it is made of"
+	case "member":
+		a.doc = "only those of this member: its name, address or ADDRESS:PORT"
+	case "rule":
+		a.form, a.doc = formNumber, "only those that the firewall's rule with this ID let pass"
 	case "section":
 		a.doc = "only those of this section of the policy: its name, or that of the object it is made of"
 	case "unused":

@@ -34,6 +34,10 @@ type Views interface {
 	RuleViews(*api.Filter) (iter.Seq[api.RuleView], error)
 	PolicyViews(*api.Filter) (iter.Seq[api.PolicyView], error)
 	GroupViews(*api.Filter) (iter.Seq[api.GroupView], error)
+	VirtualServerViews(*api.Filter) (iter.Seq[api.VirtualServerView], error)
+	LBPoolViews(*api.Filter) (iter.Seq[api.LBPoolView], error)
+	LBMemberViews(*api.Filter) (iter.Seq[api.LBMemberView], error)
+	NATRuleViews(*api.Filter) (iter.Seq[api.NATRuleView], error)
 }
 
 // Source is what a Server serves: a node, and the daemon around it.

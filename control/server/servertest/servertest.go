@@ -37,6 +37,11 @@ type Source struct {
 	Policies  []api.PolicyView
 	Groups    []api.GroupView
 
+	VirtualServers []api.VirtualServerView
+	LBPools        []api.LBPoolView
+	LBMembers      []api.LBMemberView
+	NATRules       []api.NATRuleView
+
 	Policy      api.PolicyAnswer // what EvaluatePolicy returns
 	PolicyError error
 	Lint        api.PolicyLint
@@ -278,7 +283,12 @@ func Small() *Source {
 					Port:         "trunk", Packets: 8, Bytes: 90000,
 				},
 				Translated: &api.SessionTuple{Source: web1, SourcePort: 40000, Destination: db1, DestinationPort: 8080},
-				Start:      started, Age: 4000, Idle: 2, Timeout: 86400,
+				Service: &api.SessionService{
+					Name: "demo/web:http", ID: 1, VIP: netip.MustParseAddr("10.0.3.1"), Port: 80,
+					Member: &api.SessionMember{Name: "db/db-1", ID: 3, Address: db1, Port: 8080, Why: "ROUND_ROBIN"},
+				},
+				Rules: &api.SessionRules{Ingress: 1001},
+				Start: started, Age: 4000, Idle: 2, Timeout: 86400,
 			},
 			{
 				ID: 8, Uplink: "uplink", Protocol: "ICMPv6", ProtocolNumber: 58, State: "FIRST",
@@ -312,6 +322,7 @@ func Small() *Source {
 			},
 			{Name: "outside", Usage: api.UsageVIPs, Ranges: []string{"192.0.2.10-192.0.2.19"}, Size: 10, Free: 10},
 		},
+		VirtualServers: smallServers(), LBPools: smallPools(), LBMembers: smallMembers(started), NATRules: smallNAT(),
 		Rules: smallRules(started), Policies: smallPolicies(started),
 		Groups: []api.GroupView{
 			{

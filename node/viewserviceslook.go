@@ -1,0 +1,173 @@
+package node
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/sluice-net/sluice/api"
+	"github.com/sluice-net/sluice/dataplane"
+	"github.com/sluice-net/sluice/flowtable"
+	"github.com/sluice-net/sluice/lb"
+	"github.com/sluice-net/sluice/lb/member"
+	"github.com/sluice-net/sluice/lb/service"
+)
+
+// servicesLook is one look at services: what they are, how their members do, and what sessions there are.
+type servicesLook struct {
+	names *ServiceNames
+	work  servicesAtWork
+	live  boundSessions
+	pools map[*service.Pool]*poolState
+	at    map[scopedAddress]string // ports of the switch by their addresses
+	scope map[*service.Pool]uint32
+}
+
+// poolState is how a pool does.
+type poolState struct {
+	state  api.ServiceState
+	reason string
+
+	eligible            []bool // of Members: a new connection may be given to it
+	up                  int    // that are eligible
+	backups, lastResort bool   // these take part
+}
+
+// lookAtServices looks at services that are in force, and at all sessions.
+func (n *Node) lookAtServices(s *shown) *servicesLook {
+	return &servicesLook{
+		names: s.services(), work: n.servicesAtWork(), live: n.boundSessions(), pools: map[*service.Pool]*poolState{},
+	}
+}
+
+// health is what monitors say of a member, and since when on the workers' clock.
+func (l *servicesLook) health(p *service.Pool, m *service.Member) (h member.Health, since int64) {
+	if at := l.work.member(m.ID); at != nil {
+		return at.Health()
+	}
+	if len(p.Monitors) > 0 {
+		return member.Unknown, 0
+	}
+	return member.Unmonitored, 0
+}
+
+func (l *servicesLook) memberCounts(id uint32) member.Counts {
+	if at := l.work.member(id); at != nil {
+		return at.Counts()
+	}
+	return member.Counts{}
+}
+
+// pool says how a pool does. Who takes connections is what lb/pick goes by.
+func (l *servicesLook) pool(p *service.Pool) *poolState {
+	if known := l.pools[p]; known != nil {
+		return known
+	}
+	x := &poolState{eligible: make([]bool, len(p.Members))}
+	l.pools[p] = x
+	const (
+		off = iota
+		takes
+		spare
+		draining
+	)
+	kinds := make([]uint8, len(p.Members))
+	var count [draining + 1]int
+	wanted := 0 // that should be up
+	for i, m := range p.Members {
+		if m.Admin == service.Enabled && !m.Backup {
+			wanted++
+		}
+		h, _ := l.health(p, m)
+		switch {
+		case m.Admin == service.Disabled || !h.Serves():
+		case m.Admin == service.Draining:
+			kinds[i] = draining
+		case m.Backup:
+			kinds[i] = spare
+		default:
+			kinds[i] = takes
+		}
+		count[kinds[i]]++
+	}
+	needed := max(1, p.MinActive)
+	x.backups = count[spare] > 0 && count[takes] < needed
+	x.lastResort = p.LastResort && count[takes] == 0 && count[spare] == 0 && count[draining] > 0
+	for i, kind := range kinds {
+		x.eligible[i] = kind == takes || kind == spare && x.backups || kind == draining && x.lastResort
+		if x.eligible[i] {
+			x.up++
+		}
+	}
+	switch {
+	case len(p.Members) == 0:
+		x.state, x.reason = api.ServiceDown, "it has no members"
+	case x.up == 0 && wanted == 0:
+		x.state, x.reason = api.ServiceDown, fmt.Sprintf("none of %d members is enabled", len(p.Members))
+	case x.up == 0:
+		x.state, x.reason = api.ServiceDown, fmt.Sprintf("none of %d members is up", wanted)
+	case x.lastResort:
+		x.state, x.reason = api.ServicePartiallyUp, "only members that are draining are left"
+	case x.backups:
+		x.state, x.reason = api.ServicePartiallyUp, fmt.Sprintf("%d of %d members are up, and %d have to be: backups take part", count[takes], wanted, needed)
+	case count[takes] < wanted:
+		x.state, x.reason = api.ServicePartiallyUp, fmt.Sprintf("%d of %d members are up", count[takes], wanted)
+	default:
+		x.state = api.ServiceUp
+	}
+	return x
+}
+
+// boundSessions are sums over live sessions, by the numbers that they are bound to.
+type boundSessions struct {
+	servers, members map[uint32]liveSessions
+	rules            map[uint32]int // sessions by what has translated them
+}
+
+// liveSessions are sums over live sessions.
+type liveSessions struct {
+	packets, bytes [2]uint64
+	young          int // that began within rateWindow
+}
+
+// rateWindow is over how long rates are measured: sessions stay in the table for longer than that, also short ones, as
+// their state is kept for a while after their end.
+const rateWindow = 5 * time.Second
+
+func (l liveSessions) rate() float64 { return float64(l.young) / rateWindow.Seconds() }
+
+func (l *liveSessions) add(r *flowtable.Record, now int64) {
+	for d := range r.Packets {
+		l.packets[d] += r.Packets[d]
+		l.bytes[d] += r.Bytes[d]
+	}
+	if now-r.Start < int64(rateWindow) {
+		l.young++
+	}
+}
+
+// boundSessions looks at all live sessions. Workers go on meanwhile: a session that ends
+// while they are summed up is in these sums, or in those of ended ones, or for a moment in both.
+func (n *Node) boundSessions() boundSessions {
+	b := boundSessions{servers: map[uint32]liveSessions{}, members: map[uint32]liveSessions{}, rules: map[uint32]int{}}
+	add := func(sums map[uint32]liveSessions, id uint32, r *flowtable.Record, now int64) {
+		if id != 0 {
+			sum := sums[id]
+			sum.add(r, now)
+			sums[id] = sum
+		}
+	}
+	now := dataplane.Now()
+	for l := range n.allSessions() {
+		if l.Binding == (flowtable.Binding{}) {
+			continue
+		}
+		add(b.servers, l.Binding.Service, &l.Record, now)
+		add(b.members, lb.MemberID(&l.Binding), &l.Record, now)
+		for _, id := range []uint32{l.Binding.Rule, l.Binding.Source} {
+			if id != 0 {
+				b.rules[id]++
+			}
+		}
+	}
+	return b
+}
