@@ -22,10 +22,9 @@ func leaving(r *service.NATRule) (condition, bool) {
 	case service.SNAT:
 		c.spans[dimSrc] = ofFamilies(prefixes(r.Source), poolFamilies(r.Pool))
 	case service.Reflexive:
-		inside := prefixInterval(r.Inside)
-		c.spans[dimSrc] = []interval{inside}
-		if r.Source != nil {
-			c.spans[dimSrc] = within(prefixes(r.Source), inside)
+		c.spans[dimSrc] = prefixIntervals(r.Inside)
+		if len(r.Source) != 0 {
+			c.spans[dimSrc] = meet(prefixes(r.Source), prefixIntervals(r.Inside))
 		}
 	default:
 		return condition{}, false
@@ -48,12 +47,13 @@ func entering(r *service.NATRule) (condition, bool) {
 		c.common(r.SourcePorts, r.Ports)
 	case service.Reflexive:
 		inside, outside := prefixInterval(r.Inside), prefixInterval(r.To)
-		c.spans[dimSrc], c.spans[dimDst] = prefixes(r.Destination), []interval{outside}
-		if r.Source != nil {
-			c.spans[dimDst] = within(prefixes(r.Source), inside)
-			for i, x := range c.spans[dimDst] {
-				c.spans[dimDst][i] = interval{outside.first.plus(x.first.minus(inside.first)), outside.first.plus(x.last.minus(inside.first))}
+		c.spans[dimSrc], c.spans[dimDst] = prefixes(r.Destination), prefixIntervals(r.To)
+		if len(r.Source) != 0 {
+			of := meet(prefixes(r.Source), prefixIntervals(r.Inside))
+			for i, x := range of {
+				of[i] = interval{outside.first.plus(x.first.minus(inside.first)), outside.first.plus(x.last.minus(inside.first))}
 			}
+			c.spans[dimDst] = meet(of, c.spans[dimDst])
 		}
 		c.common(r.Ports, r.SourcePorts)
 	default:
@@ -97,7 +97,7 @@ func prefixes(list []netip.Prefix) []interval {
 	all := make([]interval, 0, len(list))
 	for _, p := range list {
 		if p.IsValid() {
-			all = append(all, prefixInterval(p))
+			all = append(all, prefixIntervals(p)...)
 		}
 	}
 	return all
@@ -125,14 +125,12 @@ func ofFamilies(list []interval, families [2]bool) []interval {
 	if list == nil {
 		list = []interval{{last: number{^uint64(0), ^uint64(0)}}}
 	}
-	v4 := prefixInterval(netip.PrefixFrom(netip.IPv4Unspecified(), 0))
 	all := []interval{}
 	if families[0] {
-		all = append(all, within(list, v4)...)
+		all = append(all, within(list, mapped)...)
 	}
 	if families[1] {
-		all = append(all, within(list, interval{last: v4.first.minus(number{lo: 1})})...)
-		all = append(all, within(list, interval{v4.last.next(), number{^uint64(0), ^uint64(0)}})...)
+		all = append(all, unmapped(list)...)
 	}
 	return all
 }
@@ -146,23 +144,6 @@ func poolFamilies(p *service.SourcePool) (families [2]bool) {
 		families[0], families[1] = families[0] || a.Is4(), families[1] || !a.Is4()
 	}
 	return families
-}
-
-// within returns what of intervals is in another.
-func within(list []interval, x interval) []interval {
-	all := make([]interval, 0, len(list))
-	for _, y := range list {
-		if y.first.compare(x.first) < 0 {
-			y.first = x.first
-		}
-		if y.last.compare(x.last) > 0 {
-			y.last = x.last
-		}
-		if y.first.compare(y.last) <= 0 {
-			all = append(all, y)
-		}
-	}
-	return all
 }
 
 // spread returns the address that a DNAT rule has a connection go to: of several the one that follows from the client's

@@ -150,10 +150,7 @@ func newDimension(which int, conditions []condition, summary, words int) (d dime
 	changes := make([][]change, n+1)
 	for i := range conditions {
 		for _, x := range conditions[i].spans[which] {
-			first, end := d.spans.index(x.first), n
-			if after := x.last.next(); after != (number{}) {
-				end = d.spans.index(after)
-			}
+			first, end := d.spans.within(x)
 			changes[first] = append(changes[first], change{int32(i), 1})
 			changes[end] = append(changes[end], change{int32(i), -1})
 		}

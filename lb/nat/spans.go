@@ -54,6 +54,51 @@ func prefixInterval(p netip.Prefix) interval {
 	return interval{first, first.plus(hostsOf(p))}
 }
 
+// within returns what of intervals is in another.
+func within(list []interval, x interval) []interval {
+	all := make([]interval, 0, len(list))
+	for _, y := range list {
+		if y.first.compare(x.first) < 0 {
+			y.first = x.first
+		}
+		if y.last.compare(x.last) > 0 {
+			y.last = x.last
+		}
+		if y.first.compare(y.last) <= 0 {
+			all = append(all, y)
+		}
+	}
+	return all
+}
+
+// meet returns what of one list of intervals is in those of another, which do not overlap.
+func meet(a, b []interval) []interval {
+	all := []interval{}
+	for _, x := range b {
+		all = append(all, within(a, x)...)
+	}
+	return all
+}
+
+// mapped is where IPv4 is among all addresses.
+var mapped = interval{number{0, 0xffff << 32}, number{0, 0xffffffffffff}}
+
+// unmapped returns what of intervals is not IPv4.
+func unmapped(list []interval) []interval {
+	below := interval{last: mapped.first.minus(number{lo: 1})}
+	above := interval{mapped.last.next(), number{^uint64(0), ^uint64(0)}}
+	return meet(list, []interval{below, above})
+}
+
+// prefixIntervals returns the addresses of a prefix that are of its family: there is IPv4 in the midst of some of IPv6.
+func prefixIntervals(p netip.Prefix) []interval {
+	all := []interval{prefixInterval(p)}
+	if p.Addr().Is6() {
+		all = unmapped(all)
+	}
+	return all
+}
+
 // hostsOf returns the largest number that the host part of an address of the network can be.
 func hostsOf(p netip.Prefix) number {
 	switch n := p.Addr().BitLen() - p.Bits(); {
@@ -109,22 +154,22 @@ func fixedSpans(fixed []service.FixedSource) spans {
 		return spans{}
 	}
 	order := make([]int, len(fixed))
-	intervals := make([]interval, len(fixed))
+	intervals := make([][]interval, len(fixed))
 	for i, f := range fixed {
-		order[i], intervals[i] = i, prefixInterval(f.Prefix)
+		order[i], intervals[i] = i, prefixIntervals(f.Prefix)
 	}
-	begins := edges(intervals)
+	begins := edges(slices.Concat(intervals...))
 	s := spans{begins: begins, labels: make([]uint32, len(begins)+1)}
-	// Longer prefixes write over the shorter ones that they are in; of equal ones the first is to be the last to write.
-	slices.SortStableFunc(order, func(a, b int) int {
+	// Longer prefixes write over the shorter ones that they are in; of equal ones the first is the last to write.
+	slices.SortFunc(order, func(a, b int) int {
 		return cmp.Or(cmp.Compare(bitsOf(fixed[a].Prefix), bitsOf(fixed[b].Prefix)), cmp.Compare(b, a))
 	})
 	for _, i := range order {
-		for j := s.index(intervals[i].first); j < len(s.labels); j++ {
-			if j > 0 && s.begins[j-1].compare(intervals[i].last) > 0 {
-				break
+		for _, x := range intervals[i] {
+			first, end := s.within(x)
+			for j := first; j < end; j++ {
+				s.labels[j] = uint32(i) + 1
 			}
-			s.labels[j] = uint32(i) + 1
 		}
 	}
 	return s
@@ -132,6 +177,15 @@ func fixedSpans(fixed []service.FixedSource) spans {
 
 // bitsOf returns the length of a prefix as that of IPv6 would be.
 func bitsOf(p netip.Prefix) int { return p.Bits() + 128 - p.Addr().BitLen() }
+
+// within returns the spans that make up an interval, at whose ends there are edges: from first to end, without it.
+func (s *spans) within(x interval) (first, end int) {
+	first, end = s.index(x.first), len(s.begins)+1
+	if after := x.last.next(); after != (number{}) {
+		end = s.index(after)
+	}
+	return first, end
+}
 
 // index returns which span a number is in.
 func (s *spans) index(n number) int {
