@@ -31,7 +31,8 @@ type testbed struct {
 
 func newTestbed(t testing.TB, sessions int, ports ...dataplane.Port) *testbed {
 	t.Helper()
-	arena, err := packet.NewArena(packet.ArenaConfig{Buffers: 2048, Supers: 4, Debug: true})
+	_, measured := t.(*testing.B)
+	arena, err := packet.NewArena(packet.ArenaConfig{Buffers: 2048, Supers: 4, Debug: !measured})
 	require.NoError(t, err)
 	n := &testbed{t: t, now: int64(time.Hour), becomes: map[packet.Key]packet.Key{}}
 	copy(n.ports[1:], ports)
