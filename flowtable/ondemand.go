@@ -66,5 +66,26 @@ func (w *Worker) TrackError(id ID, in *packet.Info, frame []byte, now int64) pac
 		w.t.stateChanged(n, c, now)
 	}
 	w.t.recheck(n, timers)
+	if r == packet.None && id.Dir() == Reply && refuses(frame[in.L4:], in, before) {
+		w.tellOfMember(w.t.cfg.Refused, id, now)
+	}
 	return r
+}
+
+// refuses reports whether an ICMP error says no to a session in a state. A size that is too large is no refusal, nor is what
+// a host that is there says of one packet of many.
+func refuses(message []byte, in *packet.Info, st State) bool {
+	m, ok := packet.AsICMP(message)
+	if !ok {
+		return false
+	}
+	unreachable, port := m.Type() == packet.ICMPUnreachable && m.Code() != packet.ICMPCodeFragNeeded, uint8(packet.ICMPCodePort)
+	if !in.Has(packet.IsIPv4) {
+		unreachable, port = m.Type() == packet.ICMPv6Unreachable, packet.ICMPv6CodePort
+	}
+	switch st {
+	case StateUDPFirst, StateUDPSingle, StateUDPMultiple:
+		return unreachable && m.Code() == port
+	}
+	return unreachable && st.unanswered()
 }

@@ -95,6 +95,9 @@ func (r *Record) Translated() bool {
 	return r.Keys[Reply].WithZone(original.Zone()) != original.Reverse()
 }
 
+// Unanswered reports whether the session is a connection that was asked for and never answered.
+func (r *Record) Unanswered() bool { return r.State.unanswered() && r.Reason == EndTimeout }
+
 // fill reads what is known of session n, which must not be recycled meanwhile.
 func (r *Record) fill(t *Table, n uint32) {
 	s := t.session(n)

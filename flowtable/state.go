@@ -132,6 +132,8 @@ const (
 	// retire the session and treat the packet as a miss, so that policy and load
 	// balancing decide anew.
 	sessionReopened
+	sessionRefused  // an end has said no to the first packet: with sessionEnded
+	sessionAnswered // both ends have agreed: with classChanged
 )
 
 // session is the part of a session that both directions share: one cache line,
@@ -305,15 +307,24 @@ func (s *session) changes(t *tracker, from, to State) (c change) {
 	a, b := &stateInfo[from], &stateInfo[to]
 	if a.class != b.class {
 		c |= classChanged
+		if b.class == classEstablished {
+			c |= sessionAnswered
+		}
 	}
 	if timeouts := t.of(s.control().timers()); timeouts[to] < timeouts[from] {
 		c |= timeoutShortened
 	}
 	if b.ended && !a.ended {
 		c |= sessionEnded
+		if from.unanswered() {
+			c |= sessionRefused
+		}
 	}
 	return c
 }
+
+// unanswered reports whether a connection has been asked for, and the peer has said nothing that counts.
+func (st State) unanswered() bool { return st == StateTCPSynSent || st == StateSCTPCookieWait }
 
 // settled reports whether track has nothing left to do for packets of
 // direction d; once true it stays so.

@@ -44,22 +44,22 @@ func TestSessionsOfAlikePackets(t *testing.T) {
 			{o, "FIRST", classEmbryonic, 0, [2]bool{}},
 			{o, "SINGLE", classEmbryonic, timeoutShortened, [2]bool{true, false}},
 			{o, "SINGLE", classEmbryonic, 0, [2]bool{true, false}},
-			{r, "MULTIPLE", classEstablished, classChanged, [2]bool{true, true}},
+			{r, "MULTIPLE", classEstablished, classChanged | sessionAnswered, [2]bool{true, true}},
 			{o, "MULTIPLE", classEstablished, 0, [2]bool{true, true}},
 		}},
 		{why: "UDP answered at once", proto: packet.ProtoUDP, steps: []step{
 			{o, "FIRST", classEmbryonic, 0, [2]bool{}},
-			{r, "MULTIPLE", classEstablished, classChanged, [2]bool{true, true}},
+			{r, "MULTIPLE", classEstablished, classChanged | sessionAnswered, [2]bool{true, true}},
 		}},
 		{why: "other protocols, here GRE, as UDP", proto: packet.ProtoGRE, steps: []step{
 			{o, "FIRST", classEmbryonic, 0, [2]bool{}},
 			{o, "SINGLE", classEmbryonic, timeoutShortened, [2]bool{true, false}},
-			{r, "MULTIPLE", classEstablished, classChanged, [2]bool{true, true}},
+			{r, "MULTIPLE", classEstablished, classChanged | sessionAnswered, [2]bool{true, true}},
 		}},
 		{why: "ping", proto: packet.ProtoICMP, typ: packet.ICMPEcho, steps: []step{
 			{o, "FIRST", classEmbryonic, 0, [2]bool{true, false}},
 			{o, "FIRST", classEmbryonic, 0, [2]bool{true, false}},
-			{r, "REPLIED", classEstablished, classChanged, [2]bool{true, true}},
+			{r, "REPLIED", classEstablished, classChanged | sessionAnswered, [2]bool{true, true}},
 			{o, "REPLIED", classEstablished, 0, [2]bool{true, true}},
 		}},
 	}

@@ -30,6 +30,14 @@ type Config struct {
 	// it: however it ended, and whether or not its record finds room. It is called
 	// where no packet is in hand, must not keep r, nor begin or end sessions. nil: nobody.
 	Ended func(worker int, r *Record)
+	// Refused is told at once when the member of a session (Binding) says no to it: by a reset (TCP) or an abort (SCTP)
+	// in answer to its first packet, by an ICMP error that it or its host is unreachable instead of an answer, or, of
+	// UDP, by one for any packet that its port is. It is called while a packet is in hand: what it does
+	// must be short, without a lock, and leave sessions alone. nil: nobody.
+	Refused func(worker int, b Binding, now int64)
+	// Answered is told in the same way when the member of a session has taken it: a connection is established, or the
+	// first packet of another protocol is answered.
+	Answered func(worker int, b Binding, now int64)
 
 	Prefault bool // touch all memory now: a cold page costs microseconds on the packet path
 

@@ -478,7 +478,7 @@ func TestTCPChanges(t *testing.T) {
 	want := []change{
 		0,                               // SYN: begins
 		timeoutShortened,                // SYN_SENT 120 s, SYN_RECV 30 s
-		classChanged,                    // embryonic, established
+		classChanged | sessionAnswered,  // embryonic, established
 		classChanged | timeoutShortened, // 12 h, 2 min
 		0,
 		timeoutShortened, // 2 min, 45 s

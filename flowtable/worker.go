@@ -241,7 +241,23 @@ func (w *Worker) Track(id ID, in *packet.Info, frame []byte, now int64) (r packe
 		return packet.None, true
 	}
 	t.stateChanged(id.Session(), c, now)
+	switch {
+	case c&sessionRefused != 0 && id.Dir() == Reply:
+		w.tellOfMember(t.cfg.Refused, id, now)
+	case c&sessionAnswered != 0:
+		w.tellOfMember(t.cfg.Answered, id, now)
+	}
 	return r, false
+}
+
+// tellOfMember tells whoever listens, if anybody, what the member of a session has done.
+func (w *Worker) tellOfMember(who func(int, Binding, int64), id ID, now int64) {
+	if who == nil {
+		return
+	}
+	if b := w.t.Binding(id); b.Member != 0 {
+		who(w.number, b, now)
+	}
 }
 
 // stateChanged brings the table's view of a session up to date.

@@ -307,7 +307,8 @@ func TestHTTPRequests(t *testing.T) {
 		want string
 	}{
 		{
-			"defaults", "127.0.0.1:0", service.Monitor{},
+			"defaults", "127.0.0.1:0",
+			service.Monitor{},
 			"GET / HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\nUser-Agent: sluice-monitor\r\nAccept: */*\r\nConnection: close\r\n\r\n",
 		},
 		{
@@ -319,7 +320,8 @@ func TestHTTPRequests(t *testing.T) {
 			"POST /healthz?full=1 HTTP/1.0\r\nHost: www.example.com\r\nAccept: */*\r\nConnection: close\r\nContent-Length: 13\r\nX-Probe: 1\r\nuser-agent: mine\r\n\r\nare you well?",
 		},
 		{
-			"IPv6 is in brackets", "[::1]:0", service.Monitor{},
+			"IPv6 is in brackets", "[::1]:0",
+			service.Monitor{},
 			"GET / HTTP/1.1\r\nHost: [::1]:PORT\r\nUser-Agent: sluice-monitor\r\nAccept: */*\r\nConnection: close\r\n\r\n",
 		},
 	} {

@@ -17,6 +17,7 @@ type Member struct {
 	health atomic.Uint32
 	gone   atomic.Bool
 	since  atomic.Int64 // ns, of the last change to or from Up; 0: never
+	outage outage
 
 	_ [64]byte // what workers write is not on the line of what they read
 
@@ -35,7 +36,7 @@ func New(id uint32, spec *service.Member) *Member {
 	return m
 }
 
-// Health is what monitors say of a member.
+// Health is what monitors say of a member, and what became of connections to it.
 type Health uint32
 
 // The states. Unmonitored members count as up; those that no probe has answered for yet as down.
@@ -44,9 +45,10 @@ const (
 	Unknown            // no probe has been answered yet, nor enough failed
 	Up
 	Down
+	Failing // monitors have nothing against it, or there are none; connections to it failed: see Failed
 )
 
-var healths = [...]string{Unmonitored: "UNMONITORED", Unknown: "UNKNOWN", Up: "UP", Down: "DOWN"}
+var healths = [...]string{Unmonitored: "UNMONITORED", Unknown: "UNKNOWN", Up: "UP", Down: "DOWN", Failing: "FAILING"}
 
 // String returns the name that views carry.
 func (h Health) String() string {
@@ -71,9 +73,14 @@ func (m *Member) Gone() bool { return m.gone.Load() }
 // SetGone notes whether any pool has the member.
 func (m *Member) SetGone(gone bool) { m.gone.Store(gone) }
 
-// Health returns what the monitors say, and since when, ns of the workers' clock.
+// Health returns how it is with the member, and since when, ns of the workers' clock: what the monitors say if that is
+// bad, else whether connections to it have failed.
 func (m *Member) Health() (h Health, since int64) {
-	return Health(m.health.Load()), m.since.Load()
+	h, since = Health(m.health.Load()), m.since.Load()
+	if until := m.outage.until.Load(); until != 0 && h.Serves() {
+		return Failing, m.outage.since.Load()
+	}
+	return h, since
 }
 
 // SetHealth notes what the monitors say. It is for one goroutine at a time.
