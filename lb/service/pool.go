@@ -93,6 +93,8 @@ type Member struct {
 	Weight  uint16 // 1 to 256; counts for the weighted and hashing algorithms
 	Admin   Admin
 	Backup  bool
+	// NotReady is of Draining members: not even as the pool's last resort it takes connections.
+	NotReady bool
 	// Local: it is on one of this node's segments.
 	Local bool
 
