@@ -70,7 +70,8 @@ type Server struct {
 	// the same family.
 	Frontends []Frontend
 
-	// Sorry takes connections when the frontend's pool has nobody for them; nil: none.
+	// Sorry takes connections when a frontend's pool has nobody for them; nil: none. It is that of the
+	// first frontend: those of the other family have another part of the pool (Frontend.Sorry).
 	Sorry *Pool
 
 	Source   SourceMode
@@ -128,6 +129,9 @@ type Frontend struct {
 	// policies for internal and external traffic may choose among members
 	// differently. Neither is nil.
 	Inside, Outside *Pool
+
+	// Sorry takes connections when neither has anybody for them; nil: none.
+	Sorry *Pool
 
 	// KeepSource: connections from outside are not translated at their source, even
 	// if the member is not on this node (externalTrafficPolicy: Local).
