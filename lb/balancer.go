@@ -50,9 +50,8 @@ type server struct {
 	counts    *Counts
 	rate      *dataplane.Limiter // nil: no limit
 	frontends []frontend
-	sorry     *poolAtWork // nil: none
-	allowed   *bart.Lite  // nil: everybody
-	denied    *bart.Lite  // nil: nobody
+	allowed   *bart.Lite // nil: everybody
+	denied    *bart.Lite // nil: nobody
 }
 
 // Compile makes a Balancer of a configuration. Nothing that is in force changes until Adopt.
@@ -160,12 +159,12 @@ func (b *Balancer) serverOf(x *service.Server, old *Balancer) *server {
 	if x.MaxRate != 0 {
 		one.rate = dataplane.NewLimiter(x.MaxRate, x.MaxRate)
 	}
-	if x.Sorry != nil {
-		one.sorry = b.pools[x.Sorry.ID]
-	}
 	for i := range x.Frontends {
 		f := &x.Frontends[i]
 		one.frontends[i] = frontend{spec: f, server: one, inside: b.pools[f.Inside.ID], outside: b.pools[f.Outside.ID]}
+		if f.Sorry != nil {
+			one.frontends[i].sorry = b.pools[f.Sorry.ID]
+		}
 	}
 	return one
 }

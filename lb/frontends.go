@@ -25,6 +25,7 @@ type frontend struct {
 	spec            *service.Frontend
 	server          *server
 	inside, outside *poolAtWork
+	sorry           *poolAtWork // nil: none
 
 	next *frontend // the next run of ports at this address
 }

@@ -171,8 +171,8 @@ func (b *Balancer) choose(d *dataplane.Decision, z *Zone, c *choice, pool *poolA
 	if hashes(pool.spec.Algorithm) {
 		q.Source, q.Tuple = hash(k.Src, packet.Addr{}, 0), hash(k.Src, k.Dst, k.Tail&^(uint64(packet.MaxZone)<<32))
 	}
-	if m, why = pool.choice.Pick(&q); m == nil && s.sorry != nil {
-		if m, _ = s.sorry.choice.Pick(&q); m != nil {
+	if m, why = pool.choice.Pick(&q); m == nil && c.front.sorry != nil {
+		if m, _ = c.front.sorry.choice.Pick(&q); m != nil {
 			return m, member.BySorry
 		}
 	}
