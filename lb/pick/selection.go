@@ -144,12 +144,18 @@ func (s *selection) prepare(old *selection, size int) {
 	}
 }
 
-// tableSize is for all members, not only for those that are up: a table of another size is another table.
+// tableSize is for all members, not only for those that are up: a table of another size is another table. With
+// weights, the lightest has as many slots as a member of a pool without, within bounds.
 func (p *Pool) tableSize() int {
 	if p.spec.TableSize > 0 {
 		return p.spec.TableSize
 	}
-	return maglev.Size(len(p.members))
+	sum, lightest := 0, 1<<16
+	for _, m := range p.members {
+		weight := int(max(1, m.Spec().Weight))
+		sum, lightest = sum+weight, min(lightest, weight)
+	}
+	return maglev.Size(min(sum/lightest, 8*len(p.members)))
 }
 
 func weighted(a service.Algorithm) bool {
