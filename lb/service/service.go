@@ -28,6 +28,11 @@ type Config struct {
 	Addresses []Owned
 }
 
+// Empty reports whether there is nothing in it.
+func (c *Config) Empty() bool {
+	return len(c.Servers)+len(c.Pools)+len(c.Rules)+len(c.Sources)+len(c.Addresses) == 0
+}
+
 // Owned is a network of addresses, often of one, that the routers of an address space answer for.
 type Owned struct {
 	Scope  uint32
