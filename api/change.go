@@ -149,12 +149,14 @@ func (EventType) Values() []string {
 // ConditionType is a question about an object.
 type ConditionType string
 
-// The conditions of every object.
+// The conditions of objects: Accepted and Programmed are of every one.
 const (
 	// ConditionAccepted: the object is part of the configuration.
 	ConditionAccepted ConditionType = "Accepted"
 	// ConditionProgrammed: packets are treated by it.
 	ConditionProgrammed ConditionType = "Programmed"
+	// ConditionAllocated: it has the addresses and node ports that it asks for. Only of objects that ask for some.
+	ConditionAllocated ConditionType = "Allocated"
 )
 
 // Condition is an answer, in Kubernetes' form.
@@ -167,7 +169,7 @@ type Condition struct {
 
 // ObjectStatus is what every object's status holds, beside what its kind's does.
 type ObjectStatus struct {
-	Conditions []Condition `json:"conditions"`       // Accepted, then Programmed
+	Conditions []Condition `json:"conditions"`       // Accepted, Programmed, then those of its kind
 	Revision   uint64      `json:"revision"`         // that the object was changed by last
 	Source     string      `json:"source,omitempty"` // the file of --config that it is in; empty: applied over the API
 }

@@ -56,7 +56,7 @@ func (o *object) condition(t api.ConditionType) *api.Condition {
 
 // state is how the object does, in one word: the reason if it is not as it should be.
 func (o *object) state() (word, message string) {
-	for _, t := range []api.ConditionType{api.ConditionAccepted, api.ConditionProgrammed} {
+	for _, t := range []api.ConditionType{api.ConditionAccepted, api.ConditionProgrammed, api.ConditionAllocated} {
 		c := o.condition(t)
 		if c == nil {
 			continue
@@ -64,9 +64,12 @@ func (o *object) state() (word, message string) {
 		if c.Status != string(metav1.ConditionTrue) {
 			return c.Reason, c.Message
 		}
-		word = string(t)
+		if t != api.ConditionAllocated {
+			word = string(t)
+		}
+		message = c.Message // a warning, if it is one
 	}
-	return word, ""
+	return word, message
 }
 
 // age is how long ago the object was created.

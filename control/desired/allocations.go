@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/control/ruleset"
+	"github.com/sluice-net/sluice/control/services"
 	"github.com/sluice-net/sluice/control/store"
 	"github.com/sluice-net/sluice/control/vips"
 )
@@ -27,6 +28,8 @@ import (
 //	allocation/subnets/SEGMENT       list of prefixes
 //	allocation/addresses/PORT        list of addresses
 //	allocation/freed/ADDRESS/AT/PORT nothing; AT is Unix time in ns
+//	allocation/service-ids/KIND/NS/NAME  JSON: list of virtual servers, pools, members and NAT rules, and numbers
+//	allocation/service-id-last       number
 //	allocation/vips/KIND/NS/NAME     JSON: addresses and node ports
 //	allocation/freed-vips/ADDRESS/AT/KIND/NS/NAME  nothing; AT as above
 //
@@ -43,6 +46,8 @@ const (
 	subnetsPrefix       = allocationPrefix + "subnets/"
 	addressesPrefix     = allocationPrefix + "addresses/"
 	freedPrefix         = allocationPrefix + "freed/"
+	serviceIDsPrefix    = allocationPrefix + "service-ids/"
+	lastServiceIDKey    = allocationPrefix + "service-id-last"
 	vipsPrefix          = allocationPrefix + "vips/"
 	freedVIPsPrefix     = allocationPrefix + "freed-vips/"
 	allocationsInOneKey = "state/allocations"
@@ -67,6 +72,7 @@ func (b batch) allocations(before, after *control.Allocations) {
 	differ(b, zonePrefix, before.Zones, after.Zones, equal, number)
 	differ(b, routerPrefix, before.Routers, after.Routers, equal, number)
 	differ(b, rulesPrefix, before.Rules, after.Rules, ruleset.RuleIDs.Equal, plain)
+	differ(b, serviceIDsPrefix, before.ServiceIDs, after.ServiceIDs, services.IDs.Equal, plain)
 	differ(b, numberPrefix, before.Numbers, after.Numbers, equal, number)
 	differ(b, subnetsPrefix, before.Subnets, after.Subnets, slices.Equal, list)
 	differ(b, addressesPrefix, before.Addresses, after.Addresses, slices.Equal, list)
@@ -77,6 +83,9 @@ func (b batch) allocations(before, after *control.Allocations) {
 	}
 	if before.LastZone != after.LastZone {
 		b[lastZoneKey] = number(after.LastZone)
+	}
+	if before.LastServiceID != after.LastServiceID {
+		b[lastServiceIDKey] = number(after.LastServiceID)
 	}
 	if before.LastRule != after.LastRule {
 		b[lastRuleKey] = number(after.LastRule)
@@ -175,6 +184,11 @@ func decodeAllocation(a *control.Allocations, r store.Record) (err error) {
 		a.Routers[name], err = parseNumber[uint32](value, 32)
 	} else if name, found := under(rulesPrefix); found {
 		a.Rules[name], err = ruleset.ParseRuleIDs(r.Value)
+	} else if name, found := under(serviceIDsPrefix); found {
+		if a.ServiceIDs == nil {
+			a.ServiceIDs = map[string]services.IDs{}
+		}
+		a.ServiceIDs[name], err = ruleset.ParseRuleIDs(r.Value)
 	} else if name, found := under(numberPrefix); found {
 		a.Numbers[name], err = parseNumber[uint16](value, 16)
 	} else if name, found := under(subnetsPrefix); found {
@@ -196,6 +210,8 @@ func decodeAllocation(a *control.Allocations, r store.Record) (err error) {
 		v.Freed = append(v.Freed, f)
 	} else if r.Key == lastZoneKey {
 		a.LastZone, err = parseNumber[uint32](value, 32)
+	} else if r.Key == lastServiceIDKey {
+		a.LastServiceID, err = parseNumber[uint32](value, 32)
 	} else if r.Key == lastRuleKey {
 		a.LastRule, err = parseNumber[uint32](value, 32)
 	} else {

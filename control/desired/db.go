@@ -38,6 +38,8 @@ type view struct {
 	heads       []head         // the history, oldest first, without gaps; the last is the set's revision. May be empty
 	recent      []*Transaction // the last of them, in memory
 	next        chan struct{}  // closed when a newer view is there
+
+	restated []restatement // the last of them, oldest first
 }
 
 // Retention says how far the history reaches.
@@ -215,7 +217,7 @@ func (d *DB) Prepare(txns []*Transaction, digest string, a *control.Allocations)
 	before := d.now.Load()
 	after := &view{
 		set: before.set, digest: digest, allocations: a, next: make(chan struct{}),
-		heads: before.heads, recent: before.recent,
+		heads: before.heads, recent: before.recent, restated: before.restated,
 	}
 	p := &Pending{db: d, after: after, undo: batch{}, was: d.stored}
 	b := batch{}

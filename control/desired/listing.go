@@ -23,8 +23,24 @@ type Listing struct {
 	// Conditions answer whether an object is part of the configuration, and whether packets are
 	// treated by it.
 	Conditions func(Entry) []api.Condition
-	// Complete adds to a status, which holds all else by then; may be nil.
-	Complete func(e Entry, status map[string]any)
+	// Complete adds what an object has been given; may be nil.
+	Complete func(e Entry, s *Shown)
+}
+
+// Shown is what an object is shown with beyond what was applied, which stays as it is.
+type Shown struct {
+	// Status holds all else by then: what was written, conditions, revision, source.
+	Status map[string]any
+	// Spec are fields that are shown in place of the spec's, or with them.
+	Spec map[string]any
+	// Annotations are shown likewise; an empty value takes one away.
+	Annotations map[string]string
+}
+
+// AddCondition adds a condition behind those there are.
+func (s *Shown) AddCondition(c api.Condition) {
+	conditions, _ := s.Status["conditions"].([]any)
+	s.Status["conditions"] = append(conditions, c)
 }
 
 // Objects returns the objects that a filter wants, in order of their keys, of one
@@ -52,7 +68,8 @@ func (l Listing) Revision(n uint64) (*api.RevisionView, error) { return l.DB.Rev
 
 // Watch yields what happens to the objects that a filter wants after a revision, as DB.Watch
 // does. A revision that does nothing to them is an api.EventBookmark, and so is the
-// place where all is told that had happened before.
+// place where all is told that had happened before. Objects that are shown otherwise, though nobody changed
+// them, are modified, and a bookmark follows them.
 func (l Listing) Watch(ctx context.Context, f *api.ObjectFilter, after uint64, secrets bool) iter.Seq2[api.Event, error] {
 	return func(yield func(api.Event, error) bool) {
 		s, err := newSelection(f)
@@ -73,6 +90,12 @@ func (l Listing) Watch(ctx context.Context, f *api.ObjectFilter, after uint64, s
 					if !yield(e, nil) {
 						return
 					}
+				}
+			}
+			for _, key := range t.Restated {
+				current, found := l.DB.Set().Get(key)
+				if found && s.wants(current) && !yield(api.Event{Type: api.EventModified, Revision: t.Revision, Object: l.show(current, secrets)}, nil) {
+					return
 				}
 			}
 			if !told && !yield(api.Event{Type: api.EventBookmark, Revision: t.Revision}, nil) {
@@ -113,8 +136,12 @@ func (l *Listing) show(e Entry, secrets bool) api.Object {
 	if err := json.Unmarshal(text, &parts); err != nil {
 		panic(fmt.Sprintf("desired: show %s: %v", e.Object.Key(), err)) // it was made of the object
 	}
-	parts["metadata"] = mustMarshal(metaOf(e))
-	parts["status"] = mustMarshal(l.statusOf(e, parts["status"]))
+	s := l.shown(e, parts["status"])
+	parts["metadata"] = mustMarshal(metaOf(e, s.Annotations))
+	parts["status"] = mustMarshal(s.Status)
+	if len(s.Spec) > 0 {
+		parts["spec"] = overlay(parts["spec"], s.Spec)
+	}
 	shown := make([]byte, 0, len(text)+len(parts["metadata"])+len(parts["status"]))
 	// Not by json.Marshal, which reads what is JSON already once more.
 	for i, name := range slices.Sorted(maps.Keys(parts)) {
@@ -137,16 +164,39 @@ func mustMarshal(v any) []byte {
 	return text
 }
 
-// metaOf is an object's metadata with what the DB knows.
-func metaOf(e Entry) *metav1.ObjectMeta {
+// overlay puts fields in place of those of an object, or to them.
+func overlay(written json.RawMessage, fields map[string]any) []byte {
+	all := map[string]json.RawMessage{}
+	_ = json.Unmarshal(written, &all) // there may be none
+	for name, value := range fields {
+		all[name] = mustMarshal(value)
+	}
+	return mustMarshal(all)
+}
+
+// metaOf is an object's metadata with what the DB knows, and more annotations.
+func metaOf(e Entry, annotations map[string]string) *metav1.ObjectMeta {
 	m := *e.Object.Meta()
+	if len(annotations) > 0 {
+		m.Annotations = maps.Clone(m.Annotations)
+		for name, value := range annotations {
+			if value == "" {
+				delete(m.Annotations, name)
+				continue
+			}
+			if m.Annotations == nil {
+				m.Annotations = map[string]string{}
+			}
+			m.Annotations[name] = value
+		}
+	}
 	m.ResourceVersion = strconv.FormatUint(e.Revision, 10)
 	m.CreationTimestamp = metav1.NewTime(e.Created)
 	return &m
 }
 
-// statusOf adds to a status as it was written, which only Pods have.
-func (l *Listing) statusOf(e Entry, written json.RawMessage) map[string]any {
+// shown is what an object is shown with; written is its status, which Pods have, and who was taken out of a cluster.
+func (l *Listing) shown(e Entry, written json.RawMessage) *Shown {
 	status := map[string]any{}
 	_ = json.Unmarshal(written, &status) // there may be none
 	conditions, _ := status["conditions"].([]any)
@@ -157,10 +207,11 @@ func (l *Listing) statusOf(e Entry, written json.RawMessage) map[string]any {
 	if e.File != "" {
 		status["source"] = e.File
 	}
+	s := &Shown{Status: status}
 	if l.Complete != nil {
-		l.Complete(e, status)
+		l.Complete(e, s)
 	}
-	return status
+	return s
 }
 
 // WithoutValues is a Secret that shows which keys it has. Its annotations are left out:

@@ -38,6 +38,9 @@ type Transaction struct {
 	// planned the Transaction may add some until it is prepared.
 	Warnings map[control.Key][]string
 
+	// Restated are objects that nobody changed and that are shown otherwise than before; see DB.Restate.
+	Restated []control.Key
+
 	outcome []outcome
 	moved   []Entry // unchanged objects that are written elsewhere now
 	secret  salt

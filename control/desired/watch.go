@@ -3,6 +3,7 @@ package desired
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/sluice-net/sluice/control"
 )
@@ -14,10 +15,13 @@ import (
 // started, as far as the history reaches. An error is the last that it yields: it wraps
 // api.ErrGone if the history does not reach, or not so far; list, and watch from there.
 //
+// What Restate says in the meantime is a Transaction that is Empty and has Restated.
+//
 // Who is slow keeps nobody waiting. Transactions are read only.
 func (d *DB) Watch(ctx context.Context, after uint64) iter.Seq2[*Transaction, error] {
 	return func(yield func(*Transaction, error) bool) {
 		caughtUp := false
+		told := d.now.Load().lastRestated()
 		for ctx.Err() == nil {
 			v := d.now.Load()
 			if !v.reaches(after) {
@@ -38,12 +42,68 @@ func (d *DB) Watch(ctx context.Context, after uint64) iter.Seq2[*Transaction, er
 					return
 				}
 			}
+			if keys := v.restatedAfter(told); len(keys) > 0 {
+				told = v.lastRestated()
+				if !yield(&Transaction{Request: &Request{}, Revision: after, Restated: keys}, nil) {
+					return
+				}
+				continue
+			}
 			select {
 			case <-v.next:
 			case <-ctx.Done():
 			}
 		}
 	}
+}
+
+// restatement is objects that are shown otherwise than before, though nobody changed them.
+type restatement struct {
+	number uint64
+	keys   []control.Key
+}
+
+// How much of that is kept for those who watch and are slow: who is slower misses it.
+const mostRestated = 64
+
+// Restate says that objects are shown otherwise than before, though nobody changed them: one was given an address. Those who watch
+// are told; the history knows nothing of it.
+func (d *DB) Restate(keys []control.Key) {
+	if len(keys) == 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before := d.now.Load()
+	after := *before
+	after.next = make(chan struct{})
+	after.restated = append(slices.Clip(before.restated), restatement{before.lastRestated() + 1, keys})
+	if n := len(after.restated); n > mostRestated {
+		after.restated = after.restated[n-mostRestated:]
+	}
+	if d.pending != nil {
+		d.pending.after.restated = after.restated
+	}
+	d.now.Store(&after)
+	close(before.next)
+}
+
+func (v *view) lastRestated() uint64 {
+	if len(v.restated) == 0 {
+		return 0
+	}
+	return v.restated[len(v.restated)-1].number
+}
+
+// restatedAfter returns the objects of restatements after a number, each once, in order of the keys.
+func (v *view) restatedAfter(number uint64) (keys []control.Key) {
+	for _, r := range v.restated {
+		if r.number > number {
+			keys = append(keys, r.keys...)
+		}
+	}
+	slices.SortFunc(keys, control.Key.Compare)
+	return slices.Compact(keys)
 }
 
 // transaction returns one that is in the history.

@@ -62,7 +62,7 @@ func (d *Daemon) conditions(e desired.Entry) []api.Condition {
 }
 
 // complete adds the addresses that a pod was given to its status, if it says none itself.
-func (d *Daemon) complete(e desired.Entry, status map[string]any) {
+func (d *Daemon) complete(e desired.Entry, s *desired.Shown) {
 	p, is := e.Object.Value.(*corev1.Pod)
 	if !is || p.Status.PodIP != "" {
 		return
@@ -78,7 +78,7 @@ func (d *Daemon) complete(e desired.Entry, status map[string]any) {
 		}
 	}
 	if len(ips) > 0 {
-		status["podIP"], status["podIPs"] = ips[0]["ip"], ips
+		s.Status["podIP"], s.Status["podIPs"] = ips[0]["ip"], ips
 	}
 }
 
