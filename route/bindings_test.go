@@ -44,7 +44,8 @@ func TestBindingsAreAMap(t *testing.T) {
 }
 
 func TestPathCache(t *testing.T) {
-	one, two := &fib{number: 1}, &fib{number: 2}
+	one, two := newFIB(&Router{}), newFIB(&Router{})
+	one.number, two.number = 1, 2
 	a := packet.AddrFrom4(&[4]byte{10, 0, 0, 1})
 	var c pathCache
 	_, found := c.lookup(one, a)

@@ -15,6 +15,7 @@ type Config struct {
 	Segments []Segment
 	Ports    []*Port // in any order; one that is the same pointer as before is the same port
 	Routers  []Router
+	Links    []Link // of Ports, in their order; nil: nothing is known of them
 
 	// GatewayMAC is the router's address in every segment.
 	GatewayMAC packet.MAC
@@ -133,6 +134,25 @@ type Router struct {
 	Name    string
 	Uplinks []Uplink
 	Routes  []Static
+
+	// Proxied are addresses that are not the router's, but for which it answers: virtual servers, NAT pools. Each prefix is
+	// there once. Routers of one address space may share the list; one that differs a little from that before costs little.
+	Proxied []Proxied
+}
+
+// Proxied is a network of addresses, often of one, that a router answers for. On segments that is where the address belongs to
+// one of the segment's subnets.
+type Proxied struct {
+	Prefix netip.Prefix
+	// Announce: it is answered for on all uplinks too, and told of where it is new, see announcer. Others are known inside only.
+	Announce bool
+}
+
+// Link is how it is with the device of a Port: when one comes up, or another takes its place, who is there is told of
+// the router's addresses.
+type Link struct {
+	Up     bool
+	Device any // tells one device from another; to be compared
 }
 
 // Uplink is a router's interface toward the physical network: a zone with one port.

@@ -102,6 +102,17 @@ func echoOf(in *packet.Info) *echoKind {
 	return &echoes[0]
 }
 
+// echoRequest returns the kind of an echo request; nil if a packet is none, or can't be answered.
+func echoRequest(d *dataplane.Decision) *echoKind {
+	in := d.Info
+	echo := echoOf(in)
+	if in.Proto != echo.proto || in.Has(packet.IsFragment|packet.ICMPError) || !in.Has(packet.HasPorts) ||
+		d.Frame()[in.L4] != echo.request {
+		return nil
+	}
+	return echo
+}
+
 // echo answers an echo request to one of the router's addresses. Options are
 // not answered in kind: no one asks a gateway to record a route.
 func (f *Forwarder) echo(d *dataplane.Decision, seg *segment, kind *echoKind) {

@@ -296,9 +296,9 @@ func TestProxiedAddresses(t *testing.T) {
 			drop: packet.NoService,
 		},
 		{
-			why:  "its pings are a service's to answer",
+			why:  "the router answers its pings if no service does",
 			in:   "3 icmp 10.0.2.10 > 10.0.1.100 echo id 1 seq 1" + fromApp,
-			drop: packet.NoService,
+			want: []string{"3 icmp 10.0.1.100 > 10.0.2.10 reply id 1 seq 1 df" + toApp},
 		},
 	})
 }

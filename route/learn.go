@@ -79,4 +79,5 @@ func (f *Forwarder) Tick(w *dataplane.Worker, now int64) {
 	var gone [sweepSize]stationKey
 	f.macsGone(gone[:f.state.macs.sweep(now, &gone)])
 	f.tickRouters(w, now)
+	f.announceDue(w, now)
 }

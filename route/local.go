@@ -45,7 +45,7 @@ type claim struct {
 func (f *Forwarder) believe(d *dataplane.Decision, seg *segment, c claim) (believed, moved bool) {
 	port := d.In.Number
 	h, bound := seg.hostAt(c.ip)
-	if seg.owns(c.ip) || seg.proxies(c.ip) || (bound && h.port != port) {
+	if seg.owns(c.ip) || f.proxies(seg, c.ip) || (bound && h.port != port) {
 		d.Drop(packet.MACConflict)
 		return false, false
 	}
@@ -58,7 +58,7 @@ func (f *Forwarder) believe(d *dataplane.Decision, seg *segment, c claim) (belie
 // whoHas returns who answers for an address that a frame asks for, and whether
 // that is to be done here.
 func (f *Forwarder) whoHas(d *dataplane.Decision, seg *segment, ip packet.Addr) (a answerer, found bool) {
-	if seg.owns(ip) || seg.proxies(ip) {
+	if seg.owns(ip) || f.proxies(seg, ip) {
 		return answerer{mac: seg.routerMAC, router: true, override: true}, true
 	}
 	if !seg.suppress {

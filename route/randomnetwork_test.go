@@ -236,6 +236,10 @@ func (x *randomNetwork) changeRouter(c *Config) {
 		r.Name = fmt.Sprint("r", x.r.IntN(4))
 		return
 	}
+	if x.r.IntN(2) == 0 {
+		r.Proxied = x.proxied(r.Proxied)
+		return
+	}
 	if len(r.Routes) > 0 && x.r.IntN(2) > 0 {
 		r.Routes = r.Routes[1:]
 		return
@@ -245,6 +249,33 @@ func (x *randomNetwork) changeRouter(c *Config) {
 		s.Via = x.address(1 + x.r.IntN(4))
 	}
 	r.Routes = append(slices.Clone(r.Routes), s)
+}
+
+// proxied changes some of a list, or all of it.
+func (x *randomNetwork) proxied(list []Proxied) []Proxied {
+	list = slices.Clone(list)
+	if x.r.IntN(8) == 0 {
+		list = nil
+	}
+	for range 1 + x.r.IntN(3) {
+		p := Proxied{Prefix: host32(x.address(1 + x.r.IntN(5))), Announce: x.r.IntN(2) > 0}
+		switch x.r.IntN(6) {
+		case 0: // as some network, or some route
+			p.Prefix = netip.PrefixFrom(p.Prefix.Addr(), 16+8*x.r.IntN(2))
+		case 1:
+			p.Prefix = netip.PrefixFrom(p.Prefix.Addr(), 30)
+		}
+		p.Prefix = p.Prefix.Masked()
+		same := func(q Proxied) bool { return q.Prefix == p.Prefix }
+		if i := slices.IndexFunc(list, same); i < 0 {
+			list = append(list, p)
+		} else if x.r.IntN(2) > 0 {
+			list = slices.Delete(list, i, i+1)
+		} else {
+			list[i] = p
+		}
+	}
+	return list
 }
 
 func (x *randomNetwork) changeUplink(c *Config) {

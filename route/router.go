@@ -32,17 +32,21 @@ func (r *routerState) close() error { return r.neighbors.index.Close() }
 // answer looks at an IP packet whose destination MAC is the router's, before
 // services and rules do: an echo request to one of its addresses is answered.
 func (f *Forwarder) answer(d *dataplane.Decision, seg *segment) {
-	in := d.Info
-	echo := echoOf(in)
-	if in.Proto != echo.proto || in.Has(packet.IsFragment|packet.ICMPError) || !in.Has(packet.HasPorts) ||
-		d.Frame()[in.L4] != echo.request {
-		return
-	}
 	// A session's packets are not the router's: its address is then one that
 	// others are translated to.
-	if d.Session == 0 && f.isOwn(seg, in.Key.Dst) {
+	if echo := echoRequest(d); echo != nil && d.Session == 0 && f.isOwn(seg, d.Info.Key.Dst) {
 		f.echo(d, seg, echo)
 	}
+}
+
+// answerProxied is answer for an address that the router answers for, if no service and no NAT rule has taken the
+// request by now.
+func (f *Forwarder) answerProxied(d *dataplane.Decision, seg *segment) {
+	if echo := echoRequest(d); echo != nil && d.Session == 0 && d.Translated == d.Info.Key {
+		f.echo(d, seg, echo)
+		return
+	}
+	f.refuseService(d, seg)
 }
 
 // isOwn reports whether an address is one of the router's, in whichever
@@ -93,8 +97,11 @@ func (f *Forwarder) route(d *dataplane.Decision, seg *segment) {
 	case !found:
 		f.refuse(d, seg, packet.NoRoute, answer.NoRoute, 0)
 		return
-	case p.kind == pathLocal || p.kind == pathProxied:
+	case p.kind == pathLocal:
 		f.refuseService(d, seg)
+		return
+	case p.kind == pathProxied:
+		f.answerProxied(d, seg)
 		return
 	case p.kind == pathBroadcast:
 		d.Drop(packet.NotForwardable)

@@ -23,6 +23,7 @@ type Forwarder struct {
 	segments []segment // flood lists have the same numbers; uplinks after the segments
 	zones    map[packet.Zone]uint16
 	ports    []*port // by number; nil: none
+	links    []Link  // by port number
 	fibs     []*fib  // by router
 	floods   [][]dataplane.FloodTarget
 	aging    int64 // the shortest of a member's learning; 0: nothing ages

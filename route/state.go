@@ -56,6 +56,8 @@ type State struct {
 
 	fibs uint64 // made so far; Compile's
 
+	announcer announcer
+
 	nextTick atomic.Int64
 }
 
@@ -84,10 +86,12 @@ func NewState(c StateConfig) (*State, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("route state: %d neighbours: %w", c.Neighbors, err), macs.close())
 	}
-	return &State{
+	s := &State{
 		config: c, hops: c.Hops, macs: macs, routers: routers,
 		fixed: map[dataplane.Hop]*fixedHop{},
-	}, nil
+	}
+	s.announcer.due.Store(never)
+	return s, nil
 }
 
 // Compile makes the forwarding part of a snapshot from a revision's
@@ -103,7 +107,7 @@ func Compile(c *Config, s *State) (*Forwarder, error) {
 	defer s.mu.Unlock()
 	s.release(s.pending)
 	s.pending = nil
-	f := &Forwarder{state: s}
+	f := &Forwarder{state: s, links: linksOf(c)}
 	if err := f.compile(c, s.current); err != nil {
 		s.release(f)
 		return nil, err
@@ -138,6 +142,7 @@ func (s *State) Adopt(f *Forwarder) {
 		f.macsGone(s.macs.refit(f, old, zones))
 		f.adoptRouters(old, zones)
 	}
+	s.announcer.add(f.unannounced(old))
 	s.release(old)
 }
 
