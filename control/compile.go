@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control/ruleset"
+	"github.com/sluice-net/sluice/control/services"
 )
 
 // Input is what a model is compiled from.
@@ -20,6 +21,8 @@ type Input struct {
 	Previous *Allocations
 	// Now is Unix time in ns: what quarantine of freed addresses is measured by.
 	Now int64
+	// HostName is the node's name where NodeConfig gives it none: see api.Topology. May be empty.
+	HostName string
 }
 
 // Compile resolves a configuration and checks all of it at once. It is atomic:
@@ -58,6 +61,9 @@ type Compiler struct {
 	defaultSegment *api.SegmentSpec
 	defaultPort    *api.PortSpec // a pod's
 	plainSegment   *Segment      // settings of a port without one
+
+	balancing balancing
+	inside    insides
 
 	rules    *ruleset.Resolver
 	firewall ruleset.Settings
@@ -103,7 +109,8 @@ func NewCompiler() *Compiler {
 		namespaces: map[string]*namespacePlan{}, segments: map[string]*segmentPlan{},
 		plans: map[*Object]*portPlan{}, ports: map[string]*portPlan{}, gone: map[string]*madePort{},
 		devices: map[deviceKey][]*portPlan{}, contended: map[deviceKey]bool{},
-		rules: ruleset.New(),
+		rules: ruleset.New(), balancing: balancing{resolver: services.New()},
+		inside: insides{plans: map[string]*portPlan{}, objects: map[string]*Object{}},
 	}
 	api.SetDefaults(k.defaultSegment)
 	api.SetDefaults(k.defaultPort)
@@ -114,7 +121,7 @@ func NewCompiler() *Compiler {
 	return k
 }
 
-// Compile is as Compile without a Compiler. The steps come in the order of what
+// compile is one attempt at Compile. The steps come in the order of what
 // they need:
 //
 //	node       NodeConfig                              needs nothing
@@ -129,7 +136,8 @@ func NewCompiler() *Compiler {
 //	rules      what policies and groups say            node
 //	ports      numbers, and the model's values         all
 //	firewall   who is in groups, and the policy        rules, ports
-func (k *Compiler) Compile(in Input) (*Model, Faults) {
+//	services   virtual servers, pools, NAT rules       routers, ports, groups
+func (k *Compiler) compile(in Input) (*Model, Faults) {
 	k.run++
 	c := &compiler{
 		Compiler: k, in: in, m: &Model{Revision: in.Revision},
@@ -159,11 +167,15 @@ func (k *Compiler) Compile(in Input) (*Model, Faults) {
 	c.numberPorts()
 	c.compileRouters()
 	c.checkRules()
+	c.checkServices()
 	if len(c.faults) > 0 {
 		return nil, c.faults.sorted()
 	}
 	c.makePorts()
 	c.makeFirewall()
+	c.makeServices()
+	c.listInside()
+	c.makeHealthPorts()
 	c.m.Digest = c.digest()
 	return c.m, nil
 }

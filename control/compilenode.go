@@ -39,6 +39,7 @@ func (c *compiler) resolveNode() {
 		Timers:             resolveTimers(spec.Timers),
 	}
 	c.firewallSettings(first, &spec)
+	c.servicesSettings(first, &spec)
 	if spec.GatewayMAC.IsMulticast() {
 		c.fault(first, "spec.gatewayMAC", spec.GatewayMAC.String()+" is a group address", "the first byte must be even")
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control/ruleset"
+	"github.com/sluice-net/sluice/control/services"
 	"github.com/sluice-net/sluice/packet"
 )
 
@@ -54,6 +55,8 @@ type portPlan struct {
 
 	endpoint   *ruleset.Endpoint // of endpointOf; nil: none was asked for yet
 	endpointOf endpointOf
+
+	served *services.Endpoint // of endpoint; likewise
 
 	made  *madePort // in the last model; nil: it was not there
 	stale bool      // own or auto are not those that made is of
@@ -98,10 +101,7 @@ func (c *compiler) planPorts() {
 		}
 		p.times++
 	}
-	c.portOrder = amend(c.portOrder, removed, added, func(a, b *portPlan) int {
-		// Of equal names, Ports come before Pods.
-		return cmp.Or(cmp.Compare(a.name, b.name), -compareObjects(a.object, b.object))
-	})
+	c.portOrder = amend(c.portOrder, removed, added, comparePlans)
 	for _, p := range slices.Concat(removed, added) {
 		at, found := slices.BinarySearchFunc(c.portOrder, p.name, func(p *portPlan, name string) int { return cmp.Compare(p.name, name) })
 		if !found {
@@ -152,6 +152,7 @@ func (p *portPlan) planPort(port *api.Port) {
 	spec.MACLearning = clonePointer(spec.MACLearning)
 	api.SetDefaults(&spec)
 	p.spec, p.wants, p.asked = &spec, spec.Segment, "spec.segment"
+	p.refuseInside()
 	p.ofNamespace = p.namespace != "" && spec.Segment == "" &&
 		(spec.VLAN == nil || spec.VLAN.Mode == api.VLANAccess && spec.VLAN.Access == 0)
 	for i, a := range spec.Addresses {

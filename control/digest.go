@@ -45,6 +45,8 @@ func (c *compiler) digest() string {
 	add(hashOf(c.m.Pools))
 	add(hashOf(c.m.Blocks))
 	add(c.rules.Digest())
+	add(c.balancing.resolver.Digest())
+	add(c.healthDigest())
 	if c.profilesHash == 0 {
 		c.profilesHash = c.hashProfiles()
 	}

@@ -165,8 +165,8 @@ func KindHint(word string) string {
 // effect; empty for kinds that it does.
 func NotImplemented(kind string) (reason string) {
 	switch kind {
-	case "Service", "Endpoints", "EndpointSlice", "Ingress":
-		return "this version has no load balancer"
+	case "Ingress":
+		return "this version has no load balancer for HTTP"
 	}
 	return ""
 }

@@ -55,20 +55,21 @@ func TestKindsAreToldApart(t *testing.T) {
 
 func TestModelNamesWhatIsNotImplemented(t *testing.T) {
 	policy := "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: a, namespace: web}, spec: {podSelector: {}}}"
-	services := `
-{apiVersion: v1, kind: Service, metadata: {name: b}, spec: {ports: [{port: 80}]}}
+	ingresses := `
+{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: b}, spec: {defaultBackend: {service: {name: a, port: {number: 80}}}}}
 ---
 {apiVersion: v1, kind: Secret, metadata: {name: a}}
 ---
 ` + policy + `
 ---
-{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {ports: [{port: 80}]}}
+{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: a}, spec: {defaultBackend: {service: {name: a, port: {number: 80}}}}}
 `
-	m := compile(t, Input{Objects: objects(t, services)})
-	require.Equal(t, []Key{{"Service", "default", "a"}, {"Service", "default", "b"}}, m.NotImplemented)
+	m := compile(t, Input{Objects: objects(t, ingresses)})
+	require.Equal(t, []Key{{"Ingress", "default", "a"}, {"Ingress", "default", "b"}}, m.NotImplemented)
 	require.Equal(t, compile(t, Input{Objects: objects(t, policy)}).Digest, m.Digest, "packets are treated alike")
 	for _, k := range m.NotImplemented {
 		require.Contains(t, NotImplemented(k.Kind), "this version has no")
 	}
 	require.Empty(t, NotImplemented("Pod"))
+	require.Empty(t, NotImplemented("Service"))
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control/ipam"
 	"github.com/sluice-net/sluice/control/ruleset"
+	"github.com/sluice-net/sluice/control/services"
 	"github.com/sluice-net/sluice/control/vips"
 	"github.com/sluice-net/sluice/firewall/policy"
 	"github.com/sluice-net/sluice/lb/service"
@@ -44,6 +45,18 @@ type Model struct {
 
 	// Services are virtual servers and NAT rules; nil: none.
 	Services *service.Config `json:"services,omitempty"`
+	// ServiceStatuses are what Services and VirtualServers have been given, and what they lack, sorted by kind, namespace and
+	// name. They follow from Allocations.
+	ServiceStatuses []*services.Status `json:"serviceStatuses,omitempty"`
+	// Inside are the ports by which the node itself reaches what is behind routers, in order of these: of each router by
+	// which it has to probe members, or is asked at HealthPorts.
+	Inside []Inside `json:"inside,omitempty"`
+	// HealthPorts are those at which the node tells of Services' endpoints, in order of these. Services has
+	// virtual servers for them.
+	HealthPorts []HealthPort `json:"healthPorts,omitempty"`
+	// RetryAt is when to compile again although nothing has changed, Unix time in ns: a quarantine ends that
+	// somebody waits for. 0: never.
+	RetryAt int64 `json:"retryAt,omitempty"`
 
 	// NotImplemented are the objects that this version does not put into effect,
 	// sorted (see NotImplemented); packets don't tell, so they are not in Digest.
@@ -244,6 +257,9 @@ type Uplink struct {
 	MAC       api.MAC        `json:"mac"`       // the router's own there
 	Addresses []netip.Prefix `json:"addresses"` // the router's own, with the network's length
 	Gateways  []netip.Addr   `json:"gateways"`  // at most one of each family; Routes has them
+
+	// Inside: behind it is the node itself, and no way out; Router.Uplinks has it last. See Model.Inside.
+	Inside bool `json:"inside,omitempty"`
 }
 
 // Route is a static or default route.
@@ -292,6 +308,10 @@ type Allocations struct {
 	// VIPs are what services have: addresses and node ports; nil: nothing. Those that follow each other are the same
 	// pointer where nothing has changed.
 	VIPs *vips.Allocations `json:"vips,omitempty"`
+	// ServiceIDs are the numbers of virtual servers, pools, members and NAT rules, by KIND/NAMESPACE/NAME of what they are
+	// made of.
+	ServiceIDs    map[string]services.IDs `json:"serviceIDs,omitempty"`
+	LastServiceID uint32                  `json:"lastServiceID,omitempty"` // the one given last
 }
 
 // Freed is an address that was a pod's.

@@ -94,11 +94,11 @@ func TestUnsupportedSettings(t *testing.T) {
 // Objects that are accepted and do nothing are refused, unless whoever runs the node tells of them.
 func TestObjectsThatAreNotPutIntoEffect(t *testing.T) {
 	m := modelOf(t, "", "")
-	m.NotImplemented = []control.Key{{Kind: "Ingress", Namespace: "web", Name: "site"}, {Kind: "Service", Namespace: "web", Name: "front"}}
+	m.NotImplemented = []control.Key{{Kind: "Ingress", Namespace: "web", Name: "site"}, {Kind: "Ingress", Namespace: "web", Name: "tenant"}}
 	_, err := node.New(options(), m)
 	requireUnsupported(t, err, []string{
-		"Ingress web/site is not supported by this version: this version has no load balancer; leave it out",
-		"Service web/front is not supported",
+		"Ingress web/site is not supported by this version: this version has no load balancer for HTTP; leave it out",
+		"Ingress web/tenant is not supported",
 	})
 	o := options()
 	o.AllowIdle = true
@@ -196,8 +196,10 @@ var described = map[string]string{
 	"Model.Digest":           "for those who compare nodes",
 	"Model.Namespaces":       "labels for groups, which are resolved in Model.Firewall; ports have their segments by themselves",
 	"Model.Groups":           "for views; resolved in Model.Firewall",
-	"Model.Pools":            "stocks of addresses; nothing takes from them until there are services",
+	"Model.Pools":            "stocks of addresses; what services have of them is resolved in Model.Services",
 	"Model.Allocations":      "for the next Compile",
+	"Model.ServiceStatuses":  "what services have been given, for who asks about objects; resolved in Model.Services",
+	"Model.RetryAt":          "for who compiles",
 	"Model.Blocks":           "segments have their subnets by now",
 	"Node.DefaultAction":     "resolved in Model.Firewall",
 	"Node.DefaultLogged":     "resolved in Model.Firewall",

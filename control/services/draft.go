@@ -69,6 +69,9 @@ type sourceDraft struct {
 	mode service.SourceMode
 	pool string // IPPool of usage snat, with SourceFromPool
 	path string
+
+	// lenient: if there is no such pool, the Service's status says so, and clients keep their addresses: of NCP's annotation.
+	lenient bool
 }
 
 // memberDraft is a service.Member before it has a number.

@@ -75,6 +75,21 @@ func (r *Resolver) Check(s Settings, addresses vips.Input) (faults []Fault) {
 	return slices.Compact(faults)
 }
 
+// CheckObjects returns the faults that objects have by themselves and for whom they name, sorted by object: what can be
+// said when it is not known where they are. It changes nothing.
+func (r *Resolver) CheckObjects() (faults []Fault) {
+	for _, n := range r.nodes {
+		m := &node{key: n.key, says: n.says}
+		r.checkNames(m)
+		faults = append(faults, m.faults...)
+	}
+	slices.SortFunc(faults, compareFaults)
+	return slices.Compact(faults)
+}
+
+// Given is who has which addresses and node ports. Valid after Check.
+func (r *Resolver) Given() *vips.Result { return r.given }
+
 func compareFaults(a, b Fault) int {
 	if d := compareOrigins(a.Object, b.Object); d != 0 {
 		return d
@@ -89,10 +104,6 @@ func (n *node) fault(path, message, hint string) {
 // link finds whom a node names, where it is, and all that is wrong with it so far.
 func (r *Resolver) link(n *node) {
 	r.unlink(n)
-	n.faults = nil
-	for _, f := range n.says.faults {
-		n.fault(f.Path, f.Message, f.Hint)
-	}
 	for _, ref := range n.says.references {
 		for _, key := range candidates(ref, n.key.Namespace) {
 			if key != (service.Origin{}) && !slices.Contains(n.links, key) {
@@ -100,10 +111,8 @@ func (r *Resolver) link(n *node) {
 				r.use(key, n)
 			}
 		}
-		if r.find(ref, n.key.Namespace) == nil {
-			n.fault(ref.path, "there is no "+ref.kind+" "+clip(ref.name), near.Hint(ref.name, r.names(ref, n.key.Namespace)))
-		}
 	}
+	r.checkNames(n)
 	r.locate(n)
 	for i := range n.says.servers {
 		r.checkSource(n, &n.says.servers[i].source)
@@ -114,6 +123,19 @@ func (r *Resolver) link(n *node) {
 	r.checkRules(n)
 	r.checkNative(n)
 	r.ask(n)
+}
+
+// checkNames finds what is wrong with a node by itself, and with whom it names.
+func (r *Resolver) checkNames(n *node) {
+	n.faults = nil
+	for _, f := range n.says.faults {
+		n.fault(f.Path, f.Message, f.Hint)
+	}
+	for _, ref := range n.says.references {
+		if r.find(ref, n.key.Namespace) == nil {
+			n.fault(ref.path, "there is no "+ref.kind+" "+clip(ref.name), near.Hint(ref.name, r.names(ref, n.key.Namespace)))
+		}
+	}
 }
 
 // locate finds the address space of a node.
@@ -157,7 +179,7 @@ func (r *Resolver) source(name string) *Source {
 }
 
 func (r *Resolver) checkSource(n *node, d *sourceDraft) {
-	if d.mode == service.SourceFromPool {
+	if d.mode == service.SourceFromPool && !d.lenient {
 		r.checkSourcePool(n, d.path, d.pool)
 	}
 }

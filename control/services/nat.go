@@ -29,7 +29,7 @@ func (k sourceKey) key() string {
 // sourcesOf are the IPPools that a node's servers and rules use, those of servers first.
 func (r *Resolver) sourcesOf(n *node) (servers, rules []sourceKey) {
 	for i := range n.says.servers {
-		if d := r.sourceOf(n, i); d.mode == service.SourceFromPool {
+		if d := r.sourceOf(n, i); d.mode == service.SourceFromPool && r.source(d.pool) != nil {
 			servers = append(servers, sourceKey{d.pool, n.scope})
 		}
 	}

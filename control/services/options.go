@@ -115,7 +115,7 @@ func (s *says) readSource(d *sourceDraft, name, text string) {
 	case name == sourceAnnotation && text == kept:
 		d.mode = service.SourceKept
 	default:
-		*d = sourceDraft{mode: service.SourceFromPool, pool: text, path: path}
+		*d = sourceDraft{mode: service.SourceFromPool, pool: text, path: path, lenient: name == sourcePoolAnnotation}
 	}
 }
 

@@ -183,18 +183,25 @@ func protocolName(protocol uint8) string {
 }
 
 // statusOf says what has become of a node; nil if that is nobody's interest.
-func (n *node) statusOf(s *Settings) *Status {
+func (r *Resolver) statusOf(n *node) *Status {
 	if n.says.note == "" && n.request == nil {
 		return nil
 	}
 	st := &Status{Origin: n.key, Note: n.says.note}
-	if n.foreign(s) {
+	if n.foreign(&r.settings) {
 		st.Note = "a load balancer of the class " + n.says.class + " is to serve it"
 	}
 	if n.grant == nil {
 		return st
 	}
 	st.Problems = n.grant.Problems
+	for i := range n.says.servers {
+		if d := &n.says.servers[i].source; i == 0 && d.lenient && r.source(d.pool) == nil {
+			st.Problems = append(slices.Clip(st.Problems), vips.Problem{
+				Use: vips.Source, Reason: vips.PoolNotFound, Message: "there is no IPPool " + clip(d.pool) + " with usage snat: add it, or name another",
+			})
+		}
+	}
 	for i := range n.says.wants {
 		if n.says.wants[i].Use == vips.Cluster {
 			st.ClusterIPs = append(st.ClusterIPs, n.grant.Addresses[i]...)

@@ -76,8 +76,11 @@ func (r *Resolver) server(n *node, index int) *service.Server {
 		}
 	}
 	source := r.sourceOf(n, index)
-	if s.Source = source.mode; source.mode == service.SourceFromPool {
-		s.Pool = r.sources[sourceKey{source.pool, n.scope}]
+	s.Source = source.mode
+	if source.mode == service.SourceFromPool {
+		if s.Pool = r.sources[sourceKey{source.pool, n.scope}]; s.Pool == nil {
+			s.Source = service.SourceAsNeeded
+		}
 	}
 	if d.Affinity != nil {
 		a := *d.Affinity
@@ -131,7 +134,7 @@ func single(a packet.Addr) netip.Prefix {
 // conclude finds out what else follows from what has been built of a node.
 func (r *Resolver) conclude(n *node, ready int) {
 	b := &n.built
-	st := n.statusOf(&r.settings)
+	st := r.statusOf(n)
 	if st != nil {
 		st.LocalReady = ready
 	}

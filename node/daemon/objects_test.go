@@ -38,6 +38,11 @@ apiVersion: v1
 kind: Service
 metadata: {name: web, namespace: shop}
 spec: {ports: [{port: 80}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: site, namespace: shop}
+spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
 `))
 	programmed := func(kind string) (status, reason, message any) {
 		list := r.shown(api.ObjectFilter{Kinds: []string{kind}}, false)
@@ -51,7 +56,8 @@ spec: {ports: [{port: 80}]}
 	for _, row := range []struct{ why, kind, status, reason, message string }{
 		{"a port whose device works", "Port", "True", "Programmed", ""},
 		{"a pod; that of this test has a device", "Pod", "True", "Programmed", ""},
-		{"what this version does nothing with", "Service", "False", "NotImplemented", "no load balancer"},
+		{"what this version does nothing with", "Ingress", "False", "NotImplemented", "no load balancer"},
+		{"a virtual server", "Service", "True", "Programmed", ""},
 		{"what is there for others", "Secret", "True", "Programmed", ""},
 		{"what is in a file", "Segment", "True", "Programmed", ""},
 	} {
