@@ -83,6 +83,7 @@ func (c *compiler) collectRouters() {
 	if _, found := c.routers[api.DefaultRouter]; !found {
 		c.routers[api.DefaultRouter] = nil
 	}
+	c.planInside()
 	for i, name := range sortedKeys(c.routers) {
 		c.routerAt[name] = i
 	}

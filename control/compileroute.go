@@ -15,18 +15,17 @@ func (c *compiler) compileRouters() {
 	for name, i := range c.routerAt {
 		r := &c.m.Routers[i]
 		r.Name, r.Connected = name, c.connected[i]
-		o := c.routers[name]
-		if o == nil {
-			continue
-		}
-		spec := &o.Value.(*api.Router).Spec
-		for j := range spec.Uplinks {
-			r.Uplinks = append(r.Uplinks, c.compileUplink(o, j, &spec.Uplinks[j]))
-			if p := c.ports[spec.Uplinks[j].Port]; p != nil {
-				p.uplinkAt = [2]int{i, j}
+		if o := c.routers[name]; o != nil {
+			spec := &o.Value.(*api.Router).Spec
+			for j := range spec.Uplinks {
+				r.Uplinks = append(r.Uplinks, c.compileUplink(o, j, &spec.Uplinks[j]))
+				if p := c.ports[spec.Uplinks[j].Port]; p != nil {
+					p.uplinkAt = [2]int{i, j}
+				}
 			}
+			c.compileRoutes(o, r, spec)
 		}
-		c.compileRoutes(o, r, spec)
+		c.uplinkInside(r, i)
 	}
 	if slices.EqualFunc(c.m.Routers, c.routerModel, Router.equal) {
 		c.m.Routers = c.routerModel
@@ -57,7 +56,7 @@ func (r Router) equal(o Router) bool {
 }
 
 func (u Uplink) equal(o Uplink) bool {
-	return u.Port == o.Port && u.Zone == o.Zone && u.Scope == o.Scope && u.MAC == o.MAC && slices.Equal(u.Addresses, o.Addresses) &&
+	return u.Port == o.Port && u.Zone == o.Zone && u.Scope == o.Scope && u.MAC == o.MAC && u.Inside == o.Inside && slices.Equal(u.Addresses, o.Addresses) &&
 		slices.Equal(u.Gateways, o.Gateways)
 }
 

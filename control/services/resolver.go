@@ -179,7 +179,7 @@ func New() *Resolver {
 		allocator: vips.New(), asking: map[service.Origin]*node{}, spots: map[spotKey]*spot{}, touched: map[spotKey]struct{}{}, clashes: map[spotKey][]Fault{},
 		population: newPopulation(), selecting: map[labelKey]map[*node]struct{}{}, grouping: map[*node]struct{}{}, written: map[*node]struct{}{},
 		stirred: map[service.Origin]struct{}{}, sourceUsers: map[sourceKey]sourceUsers{}, sources: map[sourceKey]*service.SourcePool{},
-		groups: map[service.Origin]*policy.Set{}, numbers: numbers.NewSpace(1, service.MaxID), parts: newParts(),
+		groups: map[service.Origin]*policy.Set{}, numbers: numbers.NewSpace(1, service.MaxGiven), parts: newParts(),
 	}
 }
 

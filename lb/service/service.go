@@ -99,6 +99,10 @@ type Server struct {
 // MaxID is the largest ID of a server, pool or member.
 const MaxID = 1<<24 - 1
 
+// MaxGiven is the largest that objects are given one after the other. Those above it are of the node's own servers, at
+// its health check ports: two for each port.
+const MaxGiven = MaxID - 1<<17
+
 // FrontendKind says what a frontend was made of.
 type FrontendKind uint8
 
