@@ -136,7 +136,7 @@ func ViewKinds() []ViewKind {
 		},
 		{
 			Name: "members", Aliases: []string{"member"}, One: "member", NameOf: "name, address or ADDRESS:PORT",
-			States:  "UP, DOWN, UNKNOWN, UNMONITORED, DRAINING or DISABLED",
+			States:  "UP, DOWN, FAILING, UNKNOWN, UNMONITORED, DRAINING or DISABLED",
 			Filters: []string{fieldName, fieldPool, fieldVIP, fieldService, fieldPort, fieldAddress, fieldL4Port, fieldState, fieldLimit},
 		},
 		{

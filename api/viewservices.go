@@ -123,6 +123,7 @@ type MemberState string
 const (
 	MemberUp          MemberState = "UP"          // its monitors say so
 	MemberDown        MemberState = "DOWN"        // likewise
+	MemberFailing     MemberState = "FAILING"     // connections to it failed: it is left alone for a time
 	MemberUnknown     MemberState = "UNKNOWN"     // no monitor has passed so far: it takes no connections
 	MemberUnmonitored MemberState = "UNMONITORED" // taken to be up
 	MemberDraining    MemberState = "DRAINING"    // GRACEFUL_DISABLED, or terminating: its connections live on
@@ -132,7 +133,7 @@ const (
 // Values lists the states.
 func (MemberState) Values() []string {
 	return []string{
-		string(MemberUp), string(MemberDown), string(MemberUnknown), string(MemberUnmonitored), string(MemberDraining), string(MemberDisabled),
+		string(MemberUp), string(MemberDown), string(MemberFailing), string(MemberUnknown), string(MemberUnmonitored), string(MemberDraining), string(MemberDisabled),
 	}
 }
 
@@ -199,7 +200,7 @@ type NATRuleView struct {
 	Logged        bool           `json:"logged,omitempty"`
 
 	Hits         uint64          `json:"hits"`           // sessions that it was chosen for
-	Translations int             `json:"translations"`   // of these, those that live
+	Translations int             `json:"translations"`   // sessions that it translates now; with a pool, all that have an address of that
 	Pool         *SourcePoolView `json:"pool,omitempty"` // of SNAT
 }
 

@@ -3,11 +3,22 @@ package lb
 import (
 	"github.com/sluice-net/sluice/lb/member"
 	"github.com/sluice-net/sluice/lb/nat"
+	"github.com/sluice-net/sluice/lb/pick"
 )
 
 // Member returns the member at work with a number; nil if there is none. Of those that are in no pool
 // any more it knows the ones that have sessions.
 func (s *State) Member(id uint32) *member.Member { return s.members.get(id) }
+
+// Pool returns the pool at work with a number; nil if the configuration in force has none.
+func (s *State) Pool(id uint32) *pick.Pool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.pools[id]; p != nil {
+		return p.choice
+	}
+	return nil
+}
 
 // Server returns what the virtual server with a number has done; nothing of one that there is not.
 func (s *State) Server(id uint32) ServerCounts {

@@ -68,7 +68,7 @@ metadata: {name: outside}
 spec: {usage: vips, ranges: [{start: 192.0.2.10, end: 192.0.2.19}]}
 `
 
-func compile(t *testing.T, text string) *control.Model {
+func compile(t testing.TB, text string) *control.Model {
 	t.Helper()
 	objects, faults := control.Decode("view.yaml", []byte(text), control.Options{})
 	require.Empty(t, faults)
@@ -100,7 +100,7 @@ func step(t *testing.T, n *node.Node, p *mem.Port, text string) {
 	}
 }
 
-func list[T any](t *testing.T, view func(*api.Filter) (iter.Seq[T], error), f api.Filter) []T {
+func list[T any](t testing.TB, view func(*api.Filter) (iter.Seq[T], error), f api.Filter) []T {
 	t.Helper()
 	all, err := view(&f)
 	require.NoError(t, err)

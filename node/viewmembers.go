@@ -4,14 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/lb/health"
 	"github.com/sluice-net/sluice/lb/member"
+	"github.com/sluice-net/sluice/lb/pick"
 	"github.com/sluice-net/sluice/lb/service"
 )
 
@@ -90,24 +93,22 @@ func (l *servicesLook) locate(s *shown) {
 		}
 	}
 	for _, x := range l.names.config.Servers {
-		for _, p := range append(poolsOf(x), x.Sorry) {
-			if p != nil && len(x.Frontends) > 0 {
-				l.scope[p] = x.Frontends[0].Scope
-			}
+		for _, p := range append(poolsOf(x), sorryPoolsOf(x)...) {
+			l.scope[p] = x.Frontends[0].Scope
 		}
 	}
 }
 
 // memberView makes the view of member i of a pool.
-func (l *servicesLook) memberView(p *service.Pool, i int, at *placedMember) api.LBMemberView {
+func (l *servicesLook) memberView(p *service.Pool, i int, placed *placedMember) api.LBMemberView {
 	m := p.Members[i]
 	v := api.LBMemberView{
 		Name: memberName(m), ID: m.ID, Pool: p.Name, Origin: originRef(&p.Origin),
 		Address: m.Address.Netip(), Port: m.Port, At: l.at[scopedAddress{l.scope[p], m.Address.Netip()}],
 		Weight: m.Weight, Backup: m.Backup, Local: m.Local, AdminState: m.Admin.String(), AdminReason: m.Why, MaxConnections: m.MaxConnections,
 	}
-	if len(at.pools) > 1 {
-		for _, other := range at.pools {
+	if len(placed.pools) > 1 {
+		for _, other := range placed.pools {
 			v.Pools = append(v.Pools, other.Name)
 		}
 	}
@@ -125,9 +126,10 @@ func (l *servicesLook) memberView(p *service.Pool, i int, at *placedMember) api.
 			Time: change.At.UTC().Truncate(time.Millisecond), Health: change.Health.String(), Reason: change.Reason,
 		})
 	}
-	v.Eligible = l.pool(p).eligible[i]
+	at := &l.pool(p).standings[i]
+	v.Eligible = at.Eligible
 	v.State = memberState(m, h)
-	v.Reason = l.memberReason(p, m, h, v.Eligible, &known)
+	v.Reason = l.memberReason(p, m, h, at, &known)
 
 	c := l.memberCounts(m.ID)
 	live := l.live.members[m.ID]
@@ -153,22 +155,35 @@ func memberState(m *service.Member, h member.Health) api.MemberState {
 }
 
 // memberReason says why a member is given no connection, or how it comes that it is; empty if there is nothing to say.
-func (l *servicesLook) memberReason(p *service.Pool, m *service.Member, h member.Health, eligible bool, known *health.History) string {
+func (l *servicesLook) memberReason(p *service.Pool, m *service.Member, h member.Health, at *pick.Standing, known *health.History) string {
 	switch {
 	case m.Admin == service.Disabled:
 		return withReason("disabled: its sessions are ended", m.Why)
+	case h == member.Failing:
+		return l.failing(m.ID)
 	case !h.Serves():
 		return unhealthy(h, known)
-	case m.Admin == service.Draining && eligible:
+	case m.Admin == service.Draining && at.Eligible:
 		return withReason("draining, and taken as nobody else is left", m.Why)
 	case m.Admin == service.Draining:
 		return withReason("draining: its sessions live on, and it gets no others", m.Why)
-	case m.Backup && eligible:
-		return "a backup: fewer others are up than have to be"
+	case m.Backup && at.Eligible:
+		return strings.TrimSuffix("a backup: fewer others are up than have to be; "+at.Why, "; ")
 	case m.Backup:
 		return fmt.Sprintf("a backup: it is asked if fewer than %d others are up", max(1, p.MinActive))
 	}
-	return ""
+	return at.Why
+}
+
+// failing says for how long a member is left alone to which connections failed.
+func (l *servicesLook) failing(id uint32) string {
+	text := "connections to it failed"
+	if at := l.work.member(id); at != nil {
+		if left := at.FailingUntil() - dataplane.Now(); left > 0 {
+			text += fmt.Sprintf(": it is tried again in %.0f s", math.Ceil(seconds(left)))
+		}
+	}
+	return text
 }
 
 func withReason(text, why string) string {

@@ -28,6 +28,7 @@ func (n *Node) NATRuleViews(f *api.Filter) (iter.Seq[api.NATRuleView], error) {
 			v.Order = i + 1
 			if r.Pool != nil {
 				v.Pool = sourcePool(r.Pool, stocks[r.Pool.ID])
+				v.Translations += look.live.rules[r.Pool.ID] // sessions know the pool
 			}
 			if !yield(v) {
 				return

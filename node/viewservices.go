@@ -65,10 +65,24 @@ func hasFrontend(x *service.Server, f *api.Filter, protocol int) bool {
 // poolsOf are the pools of a virtual server's frontends, each once, in order of the frontends.
 func poolsOf(x *service.Server) (list []*service.Pool) {
 	for i := range x.Frontends {
-		for _, p := range []*service.Pool{x.Frontends[i].Inside, x.Frontends[i].Outside} {
-			if p != nil && !slices.Contains(list, p) {
-				list = append(list, p)
-			}
+		list = withPools(list, x.Frontends[i].Inside, x.Frontends[i].Outside)
+	}
+	return list
+}
+
+// sorryPoolsOf are those that take connections when the others have nobody for them.
+func sorryPoolsOf(x *service.Server) (list []*service.Pool) {
+	for i := range x.Frontends {
+		list = withPools(list, x.Frontends[i].Sorry)
+	}
+	return list
+}
+
+// withPools adds pools to a list that has not got them.
+func withPools(list []*service.Pool, more ...*service.Pool) []*service.Pool {
+	for _, p := range more {
+		if p != nil && !slices.Contains(list, p) {
+			list = append(list, p)
 		}
 	}
 	return list
@@ -102,8 +116,8 @@ func (l *servicesLook) server(x *service.Server) api.VirtualServerView {
 		v.Pool, v.Algorithm = pools[0].Name, pools[0].Algorithm.String()
 	}
 	v.Members, v.MembersUp = l.countMembers(pools)
-	if x.Sorry != nil {
-		v.SorryPool = x.Sorry.Name
+	if sorry := sorryPoolsOf(x); len(sorry) > 0 {
+		v.SorryPool = sorry[0].Name
 	}
 	v.State, v.Reason = l.serverState(x, pools)
 
@@ -129,10 +143,10 @@ func (l *servicesLook) countMembers(pools []*service.Pool) (all, up int) {
 			if !there {
 				all++
 			}
-			if state.eligible[i] && !eligible {
+			if state.standings[i].Eligible && !eligible {
 				up++
 			}
-			seen[m.ID] = eligible || state.eligible[i]
+			seen[m.ID] = eligible || state.standings[i].Eligible
 		}
 	}
 	return all, up
@@ -164,8 +178,11 @@ func (l *servicesLook) serverState(x *service.Server, pools []*service.Pool) (ap
 		return api.ServiceUp, ""
 	case down < len(pools):
 		return api.ServicePartiallyUp, reason
-	case x.Sorry != nil && l.pool(x.Sorry).state != api.ServiceDown:
-		return api.ServicePartiallyUp, reason + "; connections go to the sorry pool " + x.Sorry.Name
+	}
+	for _, p := range sorryPoolsOf(x) {
+		if l.pool(p).state != api.ServiceDown {
+			return api.ServicePartiallyUp, reason + "; connections go to the sorry pool " + p.Name
+		}
 	}
 	return api.ServiceDown, reason
 }
@@ -215,10 +232,10 @@ func (l *servicesLook) users() map[*service.Pool]poolUsers {
 			u.servers = append(u.servers, x)
 			users[p] = u
 		}
-		if x.Sorry != nil {
-			u := users[x.Sorry]
+		for _, p := range sorryPoolsOf(x) {
+			u := users[p]
 			u.sorry = append(u.sorry, x)
-			users[x.Sorry] = u
+			users[p] = u
 		}
 	}
 	return users

@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sluice-net/sluice/api"
@@ -9,6 +10,7 @@ import (
 	"github.com/sluice-net/sluice/flowtable"
 	"github.com/sluice-net/sluice/lb"
 	"github.com/sluice-net/sluice/lb/member"
+	"github.com/sluice-net/sluice/lb/pick"
 	"github.com/sluice-net/sluice/lb/service"
 )
 
@@ -27,9 +29,9 @@ type poolState struct {
 	state  api.ServiceState
 	reason string
 
-	eligible            []bool // of Members: a new connection may be given to it
-	up                  int    // that are eligible
-	backups, lastResort bool   // these take part
+	standings           []pick.Standing // of the members, in the pool's order
+	up                  int             // that are eligible
+	backups, lastResort bool            // these take part
 }
 
 // lookAtServices looks at services that are in force, and at all sessions.
@@ -57,64 +59,54 @@ func (l *servicesLook) memberCounts(id uint32) member.Counts {
 	return member.Counts{}
 }
 
-// pool says how a pool does. Who takes connections is what lb/pick goes by.
+// pool says how a pool does.
 func (l *servicesLook) pool(p *service.Pool) *poolState {
 	if known := l.pools[p]; known != nil {
 		return known
 	}
-	x := &poolState{eligible: make([]bool, len(p.Members))}
+	work := l.work.pool(p.ID)
+	x := &poolState{standings: make([]pick.Standing, len(p.Members)), up: work.Eligible, backups: work.Backups, lastResort: work.LastResort}
 	l.pools[p] = x
-	const (
-		off = iota
-		takes
-		spare
-		draining
-	)
-	kinds := make([]uint8, len(p.Members))
-	var count [draining + 1]int
-	wanted := 0 // that should be up
+	enabled, takes := 0, 0 // members but backups: that should take connections, and that do
 	for i, m := range p.Members {
+		x.standings[i] = standing(&work, i, m.ID)
 		if m.Admin == service.Enabled && !m.Backup {
-			wanted++
-		}
-		h, _ := l.health(p, m)
-		switch {
-		case m.Admin == service.Disabled || !h.Serves():
-		case m.Admin == service.Draining:
-			kinds[i] = draining
-		case m.Backup:
-			kinds[i] = spare
-		default:
-			kinds[i] = takes
-		}
-		count[kinds[i]]++
-	}
-	needed := max(1, p.MinActive)
-	x.backups = count[spare] > 0 && count[takes] < needed
-	x.lastResort = p.LastResort && count[takes] == 0 && count[spare] == 0 && count[draining] > 0
-	for i, kind := range kinds {
-		x.eligible[i] = kind == takes || kind == spare && x.backups || kind == draining && x.lastResort
-		if x.eligible[i] {
-			x.up++
+			enabled++
+			if x.standings[i].Eligible {
+				takes++
+			}
 		}
 	}
 	switch {
 	case len(p.Members) == 0:
 		x.state, x.reason = api.ServiceDown, "it has no members"
-	case x.up == 0 && wanted == 0:
+	case x.up == 0 && enabled == 0:
 		x.state, x.reason = api.ServiceDown, fmt.Sprintf("none of %d members is enabled", len(p.Members))
 	case x.up == 0:
-		x.state, x.reason = api.ServiceDown, fmt.Sprintf("none of %d members is up", wanted)
+		x.state, x.reason = api.ServiceDown, fmt.Sprintf("none of %d members is up", enabled)
 	case x.lastResort:
 		x.state, x.reason = api.ServicePartiallyUp, "only members that are draining are left"
 	case x.backups:
-		x.state, x.reason = api.ServicePartiallyUp, fmt.Sprintf("%d of %d members are up, and %d have to be: backups take part", count[takes], wanted, needed)
-	case count[takes] < wanted:
-		x.state, x.reason = api.ServicePartiallyUp, fmt.Sprintf("%d of %d members are up", count[takes], wanted)
+		x.state, x.reason = api.ServicePartiallyUp, fmt.Sprintf("%d of %d members are up, and %d have to be: backups take part", takes, enabled, max(1, p.MinActive))
+	case takes < enabled:
+		x.state, x.reason = api.ServicePartiallyUp, fmt.Sprintf("%d of %d members are up", takes, enabled)
 	default:
 		x.state = api.ServiceUp
 	}
 	return x
+}
+
+// standing is what a pool at work does with the member that its configuration has at a place. A configuration may
+// come while both are looked at: a member that is in one of them only takes no connections yet, or any more.
+func standing(work *pick.State, at int, id uint32) pick.Standing {
+	is := func(s pick.Standing) bool { return s.Member.ID == id }
+	if at >= len(work.Members) || !is(work.Members[at]) {
+		at = slices.IndexFunc(work.Members, is)
+	}
+	if at < 0 {
+		return pick.Standing{Why: "not at work"}
+	}
+	return work.Members[at]
 }
 
 // boundSessions are sums over live sessions, by the numbers that they are bound to.

@@ -2,10 +2,12 @@ package node
 
 import (
 	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/lb"
 	"github.com/sluice-net/sluice/lb/health"
 	"github.com/sluice-net/sluice/lb/member"
 	"github.com/sluice-net/sluice/lb/nat"
+	"github.com/sluice-net/sluice/lb/pick"
 	"github.com/sluice-net/sluice/lb/service"
 )
 
@@ -43,6 +45,18 @@ func (w *servicesAtWork) member(id uint32) *member.Member {
 		return nil
 	}
 	return w.state.Member(id)
+}
+
+// pool returns what a pool does with its members now.
+func (w *servicesAtWork) pool(id uint32) pick.State {
+	if w.state == nil {
+		return pick.State{}
+	}
+	p := w.state.Pool(id)
+	if p == nil {
+		return pick.State{}
+	}
+	return p.State(dataplane.Now())
 }
 
 func (w *servicesAtWork) server(id uint32) lb.ServerCounts {
