@@ -65,17 +65,53 @@ func routeConfig(m *control.Model, opened []*openPort) *route.Config {
 	c := &route.Config{
 		GatewayMAC: packet.MAC(m.Node.GatewayMAC),
 		Segments:   make([]route.Segment, 0, len(m.Segments)), Ports: make([]*route.Port, len(opened)),
+		Links: make([]route.Link, len(opened)),
 	}
 	for i := range m.Segments {
 		c.Segments = append(c.Segments, routeSegment(&m.Segments[i]))
 	}
 	for i, p := range opened {
 		c.Ports[i] = p.parts.route
+		c.Links[i] = route.Link{Up: p.caps.Up, Device: p.device}
 	}
+	proxied := proxiedByScope(m)
 	for i := range m.Routers {
-		c.Routers = append(c.Routers, routeRouter(m, &m.Routers[i], opened))
+		r := routeRouter(m, &m.Routers[i], opened)
+		r.Proxied = proxied[scopeOf(m, &m.Routers[i])]
+		c.Routers = append(c.Routers, r)
 	}
 	return c
+}
+
+// proxiedByScope returns what the routers of each address space answer for, without having it.
+func proxiedByScope(m *control.Model) map[uint32][]route.Proxied {
+	if m.Services == nil {
+		return nil
+	}
+	all := map[uint32][]route.Proxied{}
+	for rest := m.Services.Addresses; len(rest) > 0; {
+		n := 1 // of this scope, as they are sorted
+		for n < len(rest) && rest[n].Scope == rest[0].Scope {
+			n++
+		}
+		list := make([]route.Proxied, n)
+		for i, a := range rest[:n] {
+			list[i] = route.Proxied{Prefix: a.Prefix, Announce: a.Announced}
+		}
+		all[rest[0].Scope], rest = list, rest[n:]
+	}
+	return all
+}
+
+// scopeOf returns the address space of a router: that of all its uplinks and segments. 0: it has none.
+func scopeOf(m *control.Model, r *control.Router) uint32 {
+	switch {
+	case len(r.Uplinks) > 0:
+		return r.Uplinks[0].Scope
+	case len(r.Connected) > 0:
+		return m.Segments[r.Connected[0].Segment].Scope
+	}
+	return 0
 }
 
 func routeSegment(s *control.Segment) route.Segment {
