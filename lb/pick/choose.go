@@ -34,6 +34,9 @@ func (p *Pool) inTurn(s *selection, q *Query) *entry {
 func (s *selection) anybody(i int, now int64) (e *entry, passed int) {
 	n := len(s.entries)
 	for _, starting := range [...]bool{false, true} {
+		if starting && s.slowNs <= 0 {
+			break
+		}
 		for k := range n {
 			e := &s.entries[(i+k)%n]
 			if s.starting(e, now) == starting && e.take() {
@@ -65,7 +68,9 @@ func (p *Pool) least(s *selection, q *Query) *entry {
 	if e, _ := s.anybody(first, q.Now); e != nil {
 		return e
 	}
-	s.entries[first].m.Take(s.entries[first].limit)
+	if e := &s.entries[first]; e.m.Take(e.limit) {
+		return e // a place has just come free
+	}
 	return nil
 }
 

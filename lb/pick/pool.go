@@ -28,6 +28,7 @@ type Pool struct {
 	mu      sync.Mutex // of those who change and who look; never taken by workers
 	spec    *service.Pool
 	members []*member.Member
+	ring    []uint32         // IDs of members, in the order of turns
 	ramps   map[uint32]*ramp // of those who are up, by member's ID; nil without slow start
 
 	_     [64]byte

@@ -108,13 +108,13 @@ func (p *Pool) rebuild() {
 	if len(s.entries) >= maglev.MaxBackends {
 		s.entries = s.entries[:maglev.MaxBackends]
 	}
-	s.prepare(old, p.tableSize())
+	s.prepare(old, p.order(old), p.tableSize())
 	s.unsettled.Store(s.slowNs > 0)
 	p.selection.Store(s)
 }
 
 // prepare makes turns or a table for the entries, or takes over those of before if they are still right.
-func (s *selection) prepare(old *selection, size int) {
+func (s *selection) prepare(old *selection, ring []uint32, size int) {
 	same := old != nil && old.algorithm == s.algorithm && slices.EqualFunc(old.entries, s.entries, func(a, b entry) bool {
 		return a.m == b.m && a.weight == b.weight
 	})
@@ -139,9 +139,22 @@ func (s *selection) prepare(old *selection, size int) {
 	default:
 		s.turns = newTurns(s.entries)
 		if old != nil && old.turns != nil {
-			s.turns.follow(old.turns)
+			s.turns.follow(old.turns, ring)
 		}
 	}
+}
+
+// order returns the IDs of members in the order of turns. If who had the last turn has gone, it is as it was
+// before: the place in it would be lost.
+func (p *Pool) order(old *selection) []uint32 {
+	ring := make([]uint32, 0, len(p.members))
+	for _, m := range slices.Backward(p.members) {
+		ring = append(ring, m.ID)
+	}
+	if old == nil || old.turns == nil || slices.Contains(ring, old.turns.previous()) || old.turns.previous() == 0 {
+		p.ring = ring
+	}
+	return p.ring
 }
 
 // tableSize is for all members, not only for those that are up: a table of another size is another table. With

@@ -49,7 +49,7 @@ func (p *Pool) State(now int64) State {
 		case !e.room():
 			at.Why = "full"
 		case s.starting(e, now):
-			at.Why = fmt.Sprintf("slow start %d %%", s.share(e, now)*100/whole)
+			at.Why = fmt.Sprintf("slow start %d %%", (s.share(e, now)*100+whole/2)/whole)
 		}
 		state.Members[i] = at
 	}

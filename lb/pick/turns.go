@@ -12,6 +12,8 @@ type turns struct {
 	ids   []uint32 // of the entries' members
 	order []uint16 // indexes of entries; nil: one after the other
 	n     uint64   // turns in a cycle
+	start uint64   // what cursor was at first
+	last  uint32   // ID of who had the last turn before that; 0: nobody
 
 	_      [64]byte
 	cursor atomic.Uint64 // the next turn, of all since the beginning
@@ -49,37 +51,48 @@ func (t *turns) at(turn uint64) int {
 	return int(t.order[turn])
 }
 
-// follow goes on where old is: with the next of old who is still there, at about the same
-// place of the cycle, and not with whoever had the last turn, unless there is nobody else.
-func (t *turns) follow(old *turns) {
-	turn := old.cursor.Load()
-	if turn == 0 {
+// previous returns the ID of who had the last turn; 0 if nobody has.
+func (t *turns) previous() uint32 {
+	if turn := t.cursor.Load(); turn != t.start {
+		return t.ids[t.at(turn-1)]
+	}
+	return t.last
+}
+
+// follow goes on where old is: if all have equal turns, with whoever comes next in the ring of all
+// members, and otherwise at the same place of the cycle. Who had the last turn has the next
+// only if there is nobody else.
+func (t *turns) follow(old *turns, ring []uint32) {
+	t.last = old.previous()
+	if t.last == 0 {
 		return
 	}
+	first := 0
+	if t.order == nil {
+		first = t.after(ring)
+	} else {
+		first = int(old.cursor.Load() % old.n * t.n / old.n)
+		for k := 0; k < len(t.order) && t.ids[t.order[(first+k)%len(t.order)]] == t.last; k++ {
+			first++
+		}
+	}
+	t.start = uint64(first)
+	t.cursor.Store(t.start)
+}
+
+// after returns the index of the entry that comes after last in a ring.
+func (t *turns) after(ring []uint32) int {
 	index := make(map[uint32]int, len(t.ids))
 	for i, id := range t.ids {
 		index[id] = i
 	}
-	last := old.ids[old.at(turn-1)]
-	first := turn % old.n * t.n / old.n
-	for k := range old.n {
-		id := old.ids[old.at(turn+k)]
-		i, found := index[id]
-		if !found || id == last {
-			continue
-		}
-		for t.at(first) != i {
-			first++
-		}
-		t.cursor.Store(first)
-		return
-	}
-	if i, found := index[last]; found && len(t.ids) > 1 {
-		for t.at(first) == i {
-			first++
+	at := slices.Index(ring, t.last)
+	for k := range ring {
+		if i, found := index[ring[(at+1+k)%len(ring)]]; found {
+			return i
 		}
 	}
-	t.cursor.Store(first)
+	return 0
 }
 
 // reduce returns weights in the same proportions with a sum of at most limit: divided by what
