@@ -41,8 +41,8 @@ type Table []uint16
 // second. So each has its share of slots, but for one slot. It takes about size × ln size steps.
 //
 // The paper walks through the slots from an offset by a stride. Two backends whose strides are alike then
-// compete for the same slots all the way: of small pools with 400 slots a backend, one in 25 or so had 2 to 20 % of the
-// flows move when somebody left, and one of 60 had 60 %. It says that other permutations do as well. Ours are
+// compete for the same slots all the way: of small pools with 400 slots for each backend, when one left, in one case of 15
+// 2 to 21 % of the others' flows moved, and once with 200 slots 60 %. The paper says that other permutations do as well. Ours are
 // slots drawn at random: those that are drawn again are taken already, so what counts is the order in which they are
 // drawn first, and each is as likely. That costs the same number of steps.
 func New(backends []Backend, size int) Table {
