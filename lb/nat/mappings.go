@@ -85,30 +85,23 @@ func (m *mappings) find(slots []mapping, hash uint64, k *packet.Key, p *pool) (f
 	return nil, nil
 }
 
-// give takes back a session's share of what its source has: the address and port. freed reports whether no other session has it.
-func (m *mappings) give(st *stock, s *seeds, k *packet.Key, addr packet.Addr, port uint16) (h *host, freed, found bool) {
-	hash, tail := s.source(k), sourceTail(k)
-	slots := m.claim(hash)
-	defer m.release(hash)
+// findGiven returns the index of what a source was given, with sessions and the number of the address
+// left out, or -1.
+func (m *mappings) findGiven(slots []mapping, hash uint64, x *mapping, addr packet.Addr, hosts []*host) int {
 	i := m.home(hash)
 	for range slots {
 		e := &slots[i]
 		if e.sessions == 0 {
-			return nil, false, false
+			return -1
 		}
-		if e.src == k.Src && e.tail == tail && e.port == port && st.hosts[e.host].addr == addr {
-			h = st.hosts[e.host]
-			if e.sessions--; e.sessions == 0 {
-				m.close(slots, i, s)
-				return h, true, true
-			}
-			return h, false, true
+		if e.src == x.src && e.tail == x.tail && e.pool == x.pool && e.port == x.port && hosts[e.host].addr == addr {
+			return i
 		}
 		if i++; i == len(slots) {
 			i = 0
 		}
 	}
-	return nil, false, false
+	return -1
 }
 
 // close fills the hole at slot i with what was displaced because of it (TAOCP 6.4, algorithm R), so that searches may go

@@ -134,10 +134,15 @@ func (st *stock) with(specs []*service.SourcePool, sessions int, s *seeds) (*sto
 	}
 	var faults []error
 	needed := map[place]bool{}
+	names := map[uint32]string{}
 	for _, x := range specs {
 		if err := validate(x); err != nil {
 			faults = append(faults, err)
 		}
+		if other, taken := names[x.ID]; taken {
+			faults = append(faults, fmt.Errorf("source pool %q: another one, %q, has its number %d; give each its own", x.Name, other, x.ID))
+		}
+		names[x.ID] = x.Name
 		if !x.PerDestination {
 			for _, a := range x.Addresses {
 				needed[place{x.Scope, a}] = true
@@ -149,14 +154,7 @@ func (st *stock) with(specs []*service.SourcePool, sessions int, s *seeds) (*sto
 	}
 	next.drop(needed)
 	for _, x := range specs {
-		if next.pools[x.ID] != nil {
-			faults = append(faults, fmt.Errorf("source pool %q: another one, %q, has its number %d; give each its own", x.Name, next.pools[x.ID].spec.Name, x.ID))
-			continue
-		}
 		next.pools[x.ID] = next.poolOf(x, st.pools[x.ID], s)
-	}
-	if err := errors.Join(faults...); err != nil {
-		return nil, err
 	}
 	if next.mappings == nil && len(needed) > 0 {
 		next.mappings = newMappings(sessions)
@@ -216,7 +214,7 @@ func (st *stock) poolOf(x *service.SourcePool, old *pool, s *seeds) *pool {
 		ports, idents = service.PortRange{First: wellKnown, Last: 1<<16 - 1}, service.PortRange{Last: 1<<16 - 1}
 	}
 	p.ports = newBands(ports)
-	// Identifiers know no ranges, and 0 is one as any other (RFC 5508 section 3.1).
+	// Identifiers know no ranges, and 0 is one as any other.
 	p.idents = bands{{{idents.First, idents.Last}, {1, 0}}, {{idents.First, idents.Last}, {1, 0}}}
 	for _, a := range x.Addresses {
 		f := &p.families[1]

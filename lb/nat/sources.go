@@ -5,7 +5,7 @@
 //
 //	mapped           a source (zone, address, protocol, port) has one address and port of the pool for all its sessions,
 //	                 whoever they are with, as long as one of them lives (RFC 4787 REQ-1, RFC 5382 REQ-1,
-//	                 RFC 5508 REQ-1); a bitmap for each address says which ports are given out
+//	                 RFC 5508 REQ-1a); a bitmap for each address says which ports are given out
 //	per destination  an address and port is free for a session if no other has it toward the same destination;
 //	                 the flow table knows, so nothing is kept here
 //
@@ -83,7 +83,7 @@ func (s *Sources) Take(pool uint32, k *packet.Key, zone packet.Zone, _ int64) (a
 			p.counts.sessions.Add(1)
 		}
 	} else {
-		addr, port, ok = s.takeMapped(st, p, c, k, zone)
+		addr, port, ok = s.takeMapped(st.mappings, pool, c, k, zone)
 	}
 	if !ok {
 		p.counts.exhausted[c].Add(1)
@@ -95,15 +95,9 @@ func (s *Sources) Take(pool uint32, k *packet.Key, zone packet.Zone, _ int64) (a
 // direction, or any with the same zone, source and protocol, and what Take had returned.
 func (s *Sources) Give(pool uint32, original *packet.Key, addr packet.Addr, port uint16) {
 	st := s.stock.Load()
-	c := classOf(original.Proto())
 	// The mappings are asked even if the pool is none of mapped sources now: it may have been.
-	if c != classNone && st.mappings != nil {
-		if h, freed, found := st.mappings.give(st, &s.seeds, original, addr, port); found {
-			if freed {
-				h.give(c, port)
-			}
-			return
-		}
+	if c := classOf(original.Proto()); c != classNone && st.mappings != nil && s.giveMapped(st.mappings, pool, c, original, addr, port) {
+		return
 	}
 	if p := st.pools[pool]; p != nil {
 		p.counts.sessions.Add(-1)
@@ -121,19 +115,22 @@ const (
 	maxHosts   = 16 // addresses of a pool that are tried for a mapping
 	maxRefused = 8  // ports of an address that are free, but for sessions toward this destination
 
-	maxProbes     = 64 // ports that are tried toward a destination, at the source's own address
-	maxDetours    = 3  // other addresses that are tried then
-	detourProbes  = 16 // ports of each of these
-	anyIdentifier = 1<<16 - 1
+	maxProbes    = 64 // ports that are tried toward a destination, at the source's own address
+	maxDetours   = 3  // other addresses that are tried then
+	detourProbes = 16 // ports of each of these
 )
 
 // takeMapped returns what the source of k is mapped to, and maps it if it is not yet.
-func (s *Sources) takeMapped(st *stock, p *pool, c class, k *packet.Key, zone packet.Zone) (packet.Addr, uint16, bool) {
-	m := st.mappings
-	h := s.seeds.source(k)
-	stripe := m.claim(h)
-	defer m.release(h)
-	e, free := m.find(stripe, h, k, p)
+func (s *Sources) takeMapped(m *mappings, pool uint32, c class, k *packet.Key, zone packet.Zone) (packet.Addr, uint16, bool) {
+	hash := s.seeds.source(k)
+	stripe := m.claim(hash)
+	defer m.release(hash)
+	st := s.claimed()
+	p := st.pools[pool]
+	if p == nil {
+		return packet.Addr{}, 0, false // it went a moment ago
+	}
+	e, free := m.find(stripe, hash, k, p)
 	switch {
 	case e != nil:
 		e.sessions++
@@ -145,9 +142,32 @@ func (s *Sources) takeMapped(st *stock, p *pool, c class, k *packet.Key, zone pa
 	if !ok {
 		return packet.Addr{}, 0, false
 	}
-	*free = mapping{src: k.Src, tail: sourceTail(k), pool: p.spec.ID, host: host.number, sessions: 1, port: port}
+	*free = mapping{src: k.Src, tail: sourceTail(k), pool: pool, host: host.number, sessions: 1, port: port}
 	return host.addr, port, true
 }
+
+// giveMapped takes back a session's share of what its source has. It reports false if the source does not have that.
+func (s *Sources) giveMapped(m *mappings, pool uint32, c class, k *packet.Key, addr packet.Addr, port uint16) bool {
+	hash := s.seeds.source(k)
+	stripe := m.claim(hash)
+	defer m.release(hash)
+	st := s.claimed()
+	i := m.findGiven(stripe, hash, &mapping{src: k.Src, tail: sourceTail(k), pool: pool, port: port}, addr, st.hosts)
+	if i < 0 {
+		return false
+	}
+	e := &stripe[i]
+	if e.sessions--; e.sessions == 0 {
+		h := st.hosts[e.host]
+		m.close(stripe, i, &s.seeds)
+		h.give(c, port)
+	}
+	return true
+}
+
+// claimed returns the stock for who has just claimed a stripe. Numbers of hosts are given anew when nothing of
+// a host is given out; so in a stock from before, the number in a mapping that came meanwhile can be another host's.
+func (s *Sources) claimed() *stock { return s.stock.Load() }
 
 // choose takes a port for a source that has none: of the address that all ports of this source's address come from
 // (RFC 4787 REQ-2), or if that has nothing left, of another.

@@ -83,3 +83,47 @@ func TestSourceOfAPoolPerDestination(t *testing.T) {
 	require.True(t, ok)
 	require.EqualValues(t, 5000, port, "no session has it toward another destination")
 }
+
+func TestPortsThatSessionsHaveOtherwise(t *testing.T) {
+	table := newTable(t, 1000)
+	s := nat.NewSources(table, 1)
+	require.NoError(t, s.Set([]*service.SourcePool{
+		{ID: 1, Addresses: addrs("192.0.2.1")},
+		{ID: 2, Addresses: addrs("192.0.2.1"), PerDestination: true, Ports: service.PortRange{First: 5000, Last: 5002}},
+	}))
+	begin(t, table, key(packet.ProtoUDP, "10.0.0.9:5000", "198.51.100.1:80"), addr("192.0.2.1"), 5000)
+	k := key(packet.ProtoUDP, "10.0.0.1:5000", "198.51.100.1:80")
+	_, port, ok := s.Take(1, k, outside, 0)
+	require.True(t, ok)
+	require.NotEqualValues(t, 5000, port, "a router's address may have connections of its own")
+	_, port, ok = s.Take(1, key(packet.ProtoUDP, "10.0.0.2:5001", "198.51.100.7:80"), outside, 0)
+	require.True(t, ok)
+	require.EqualValues(t, 5001, port)
+
+	_, port, ok = s.Take(2, k, outside, 0)
+	require.True(t, ok)
+	require.EqualValues(t, 5002, port, "5000 has a session toward this destination, 5001 is a mapped source's")
+	begin(t, table, k, addr("192.0.2.1"), 5002)
+	_, _, ok = s.Take(2, key(packet.ProtoUDP, "10.0.0.3:5000", "198.51.100.1:80"), outside, 0)
+	require.False(t, ok, "nothing is left toward this destination")
+	require.EqualValues(t, 1, s.Stats()[1].Protocols[1].Exhausted)
+	require.EqualValues(t, 1, s.Stats()[1].Sessions)
+	s.Give(2, k, addr("192.0.2.1"), 5002)
+	require.Zero(t, s.Stats()[1].Sessions)
+}
+
+func TestProtocolsWithoutPorts(t *testing.T) {
+	table := newTable(t, 1000)
+	s := nat.NewSources(table, 1)
+	require.NoError(t, s.Set([]*service.SourcePool{{ID: 1, Addresses: addrs("192.0.2.1")}}))
+	first := key(packet.ProtoGRE, "10.0.0.1:0", "198.51.100.1:0")
+	a, port, ok := s.Take(1, first, outside, 0)
+	require.True(t, ok)
+	require.Zero(t, port)
+	begin(t, table, first, a, 0)
+	_, _, ok = s.Take(1, key(packet.ProtoGRE, "10.0.0.2:0", "198.51.100.1:0"), outside, 0)
+	require.False(t, ok, "replies could not be told apart")
+	_, _, ok = s.Take(1, key(packet.ProtoGRE, "10.0.0.2:0", "198.51.100.2:0"), outside, 0)
+	require.True(t, ok, "of another destination they can")
+	require.EqualValues(t, 1, s.Stats()[0].Protocols[4].Exhausted)
+}
