@@ -78,10 +78,7 @@ func plain(f []byte, in *packet.Info, peer *packet.Key) bool {
 	var change uint64
 	if in.Flags&packet.IsIPv4 != 0 {
 		ip := (*[packet.IPv4MinSize]byte)(f[in.L3:])
-		old := binary.LittleEndian.Uint64(ip[ip4Src:])
-		repl := peer.Dst[1]>>32 | peer.Src[1]&^0xffffffff
-		binary.LittleEndian.PutUint64(ip[ip4Src:], repl)
-		change = change64(old, repl)
+		change = exchange((*[8]byte)(ip[ip4Src:]), peer.Dst[1]>>32|peer.Src[1]&^0xffffffff)
 		sum := binary.LittleEndian.Uint16(ip[ip4Checksum:])
 		binary.LittleEndian.PutUint16(ip[ip4Checksum:], update(sum, change))
 	} else {
@@ -89,11 +86,8 @@ func plain(f []byte, in *packet.Info, peer *packet.Key) bool {
 			return false
 		}
 		ip := (*[packet.IPv6Size]byte)(f[in.L3:])
-		for k, repl := range [4]uint64{peer.Dst[0], peer.Dst[1], peer.Src[0], peer.Src[1]} {
-			at := ip[ip6Src+8*k:][:8]
-			change += change64(binary.LittleEndian.Uint64(at), repl)
-			binary.LittleEndian.PutUint64(at, repl)
-		}
+		change = exchange((*[8]byte)(ip[ip6Src:]), peer.Dst[0]) + exchange((*[8]byte)(ip[ip6Src+8:]), peer.Dst[1]) +
+			exchange((*[8]byte)(ip[ip6Dst:]), peer.Src[0]) + exchange((*[8]byte)(ip[ip6Dst+8:]), peer.Src[1])
 	}
 	l4 := f[in.L4:]
 	old, repl := binary.LittleEndian.Uint32(l4), bits.ReverseBytes32(uint32(peer.Tail))
@@ -132,6 +126,13 @@ func change32(old, repl uint32) uint64 { return uint64(^old) + uint64(repl) }
 // change64 is the change of four words.
 func change64(old, repl uint64) uint64 {
 	return change32(uint32(old), uint32(repl)) + change32(uint32(old>>32), uint32(repl>>32))
+}
+
+// exchange replaces four words and returns the change.
+func exchange(p *[8]byte, repl uint64) uint64 {
+	old := binary.LittleEndian.Uint64(p[:])
+	binary.LittleEndian.PutUint64(p[:], repl)
+	return change64(old, repl)
 }
 
 // fold reduces a sum to 16 bits; only 0 gives 0.
