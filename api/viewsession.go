@@ -24,8 +24,8 @@ type SessionView struct {
 
 	// Of a session that a virtual server has taken: which, at what address, and who serves it.
 	Service *SessionService `json:"service,omitempty"`
-	NAT     *SessionNAT     `json:"nat,omitempty"`   // what has translated it beside that
-	Rules   *SessionRules   `json:"rules,omitempty"` // of the firewall, that let it pass
+	NAT     *SessionNAT     `json:"nat,omitempty"`  // what has translated it beside that
+	Rules   SessionRules    `json:"rules,omitzero"` // of the firewall, that let it pass
 
 	Start   time.Time `json:"start"`          // of the first packet
 	Age     float64   `json:"ageSeconds"`     // since then

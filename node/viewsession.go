@@ -163,9 +163,7 @@ func (s *shown) sessionView(l *flowtable.Listed) api.SessionView {
 		t := tuple(&back)
 		v.Translated = &t
 	}
-	if e, i := l.EgressRule[flowtable.Original], l.IngressRule[flowtable.Original]; e != 0 || i != 0 {
-		v.Rules = &api.SessionRules{Egress: e, Ingress: i}
-	}
+	v.Rules = api.SessionRules{Egress: l.EgressRule[flowtable.Original], Ingress: l.IngressRule[flowtable.Original]}
 	if l.Binding != (flowtable.Binding{}) {
 		s.showBinding(&v, l)
 	}

@@ -223,9 +223,6 @@ var (
 		return joined(slices.DeleteFunc([]string{v.NAT.Destination, v.NAT.Source}, func(s string) bool { return s == "" }), strings.Clone)
 	}}
 	flowRules = column[api.SessionView]{"RULES", true, func(v *api.SessionView) string {
-		if v.Rules == nil {
-			return ""
-		}
 		return joined(slices.DeleteFunc([]uint32{v.Rules.Egress, v.Rules.Ingress}, func(id uint32) bool { return id == 0 }), number[uint32])
 	}}
 )

@@ -287,7 +287,7 @@ func Small() *Source {
 					Name: "demo/web:http", ID: 1, VIP: netip.MustParseAddr("10.0.3.1"), Port: 80,
 					Member: &api.SessionMember{Name: "db/db-1", ID: 3, Address: db1, Port: 8080, Why: "ROUND_ROBIN"},
 				},
-				Rules: &api.SessionRules{Ingress: 1001},
+				Rules: api.SessionRules{Ingress: 1001},
 				Start: started, Age: 4000, Idle: 2, Timeout: 86400,
 			},
 			{
