@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/lb/service"
 )
 
 // TestExamples holds every file of examples/ to what it tells its reader.
@@ -39,6 +41,25 @@ func TestExamples(t *testing.T) {
 			require.EqualValues(t, "tap", port(t, m, "web/host").Device.Type)
 			require.True(t, port(t, m, "web/host").Device.Persistent)
 			require.Equal(t, "eth1", port(t, m, "uplink").Device.Name)
+		},
+		"load-balancing.yaml": func(t *testing.T, m *Model) {
+			c := m.Services
+			require.Len(t, c.Servers, 1)
+			shop := c.Servers[0]
+			require.Equal(t, "192.0.2.100", shop.Frontends[0].Address.String(), "the first of the pool")
+			for i, port := range []uint16{8080, 8443} {
+				members := shop.Frontends[i].Inside.Members
+				require.Len(t, members, 2)
+				require.Equal(t, port, members[0].Port)
+				require.Equal(t, service.Draining, members[1].Admin)
+				require.Equal(t, "10.244.1.12", shop.Frontends[i].Sorry.Members[0].Address.String())
+			}
+			var rules []string
+			for _, r := range c.Rules {
+				rules = append(rules, r.Name)
+			}
+			require.Equal(t, []string{"ssh", "partner", "outside"}, rules, "in order of priority")
+			require.Len(t, c.Rules[2].Pool.Addresses, 4)
 		},
 		"overlapping.yaml": func(t *testing.T, m *Model) {
 			red, blue := port(t, m, "red/app"), port(t, m, "blue/app")

@@ -183,12 +183,13 @@ func (s *says) translation(t *api.SNATTranslation) (d sourceDraft) {
 	case api.SNATDisabled:
 		d.mode = service.SourceKept
 	case api.SNATIPPool:
+		if t.IPPool == "" {
+			s.fault(path, "ipPool is needed with the type IP_POOL", "the name of an IPPool with usage snat")
+			return d
+		}
 		d = sourceDraft{mode: service.SourceFromPool, pool: t.IPPool, path: path + ".ipPool"}
 	}
-	switch pool := t.Type == api.SNATIPPool; {
-	case pool && t.IPPool == "":
-		s.fault(path, "ipPool is needed with the type IP_POOL", "the name of an IPPool with usage snat")
-	case !pool && t.IPPool != "":
+	if t.Type != api.SNATIPPool && t.IPPool != "" {
 		s.fault(path+".ipPool", "not with the type "+string(t.Type), "write type: IP_POOL, or leave it out")
 	}
 	return d

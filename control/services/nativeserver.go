@@ -69,6 +69,9 @@ func (s *says) fronts(spec *api.VirtualServerSpec, d *serverDraft, ports []servi
 		to = nil
 	}
 	for i, r := range ports {
+		if r == (service.PortRange{}) {
+			continue
+		}
 		f := frontDraft{
 			kind: service.Virtual, protocol: protocolOf(spec.Protocol), first: r.First, last: r.Last, path: index("spec.ports", i), at: atWant,
 		}
@@ -97,7 +100,9 @@ func (s *says) address(spec *api.VirtualServerSpec, ports []service.PortRange) v
 		w.Share.Key = vips.SharedByKey(spec.AllowSharedAddress)
 	}
 	for _, r := range ports {
-		w.Share.Ports = append(w.Share.Ports, vips.Ports{Protocol: protocolOf(spec.Protocol), First: r.First, Last: r.Last})
+		if r != (service.PortRange{}) {
+			w.Share.Ports = append(w.Share.Ports, vips.Ports{Protocol: protocolOf(spec.Protocol), First: r.First, Last: r.Last})
+		}
 	}
 	of := map[int]string{} // family to path
 	for i, a := range spec.Addresses {

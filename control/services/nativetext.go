@@ -33,8 +33,8 @@ func parsePorts(text string) (r service.PortRange, message, hint string) {
 	return service.PortRange{First: uint16(first), Last: uint16(last)}, "", ""
 }
 
-// ports reads ports and ranges of them, of which no two have a port in common. It is as long as list, and wrong
-// where there is a fault.
+// ports reads ports and ranges of them, of which no two have a port in common. It is as long as list, with the zero
+// PortRange where there is a fault.
 func (s *says) ports(path string, list []string) []service.PortRange {
 	ranges := make([]service.PortRange, len(list))
 	for i, text := range list {
@@ -43,11 +43,10 @@ func (s *says) ports(path string, list []string) []service.PortRange {
 			s.fault(index(path, i), message, hint)
 			continue
 		}
-		for j, other := range ranges[:i] {
-			if other != (service.PortRange{}) && r.First <= other.Last && other.First <= r.Last {
-				s.fault(index(path, i), portsText(r)+" is there twice", "also in "+index(path, j))
-				break
-			}
+		j := slices.IndexFunc(ranges[:i], func(o service.PortRange) bool { return r.First <= o.Last && o.First <= r.Last })
+		if j >= 0 {
+			s.fault(index(path, i), portsText(r)+" is there twice", "also in "+index(path, j))
+			continue
 		}
 		ranges[i] = r
 	}
