@@ -127,6 +127,7 @@ func (d *Daemon) attempt(batch []asked) ([]answer, error) {
 func (d *Daemon) compile(set *desired.Set) (*control.Model, error) {
 	m, faults := d.compiler.Compile(control.Input{
 		Objects: set.Objects(), Revision: set.Revision(), Previous: d.db.Allocations(), Now: time.Now().UnixNano(),
+		HostName: d.hostName,
 	})
 	if err := faults.Err(); err != nil {
 		return nil, err
@@ -143,6 +144,11 @@ func (d *Daemon) put(set *desired.Set, planned []*desired.Transaction) error {
 	if len(planned) == 0 {
 		return nil
 	}
+	return d.renew(set, planned)
+}
+
+// renew is put, but for that it compiles anew also if nobody changed anything.
+func (d *Daemon) renew(set *desired.Set, planned []*desired.Transaction) error {
 	m, err := d.compile(set)
 	if err != nil {
 		return err
@@ -156,8 +162,10 @@ func (d *Daemon) put(set *desired.Set, planned []*desired.Transaction) error {
 	} else if err := d.node.Apply(m); err != nil {
 		return errors.Join(err, pending.Undo())
 	}
+	restated := d.show(m, planned) // before those who watch hear of it
 	pending.Done()
 	d.inForce(m, planned)
+	d.db.Restate(restated)
 	d.tellDevices(portsOf(planned))
 	return nil
 }

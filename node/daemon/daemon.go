@@ -11,11 +11,13 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/control/desired"
+	"github.com/sluice-net/sluice/control/services"
 	"github.com/sluice-net/sluice/control/store"
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/internal/logging"
@@ -51,14 +53,18 @@ type Daemon struct {
 	firewall       *firewallLog
 	stdin          []byte // what was read of "-"
 	started        time.Time
+	hostName       string
 
 	asks   chan asked    // of Change; Run's goroutine takes them
 	ending chan struct{} // closed when it takes no more
 
 	// Run's goroutine only.
 	compiler *control.Compiler
-	model    *control.Model // in force
-	waiting  string         // settings that were told to wait for the next start
+	model    *control.Model   // in force
+	waiting  string           // settings that were told to wait for the next start
+	alarm    <-chan time.Time // when to compile anew although nobody changed anything; see retry
+
+	statuses atomic.Pointer[[]*services.Status] // what objects have been given, of model
 
 	mu     sync.Mutex
 	status Status
@@ -85,6 +91,7 @@ func newDaemon(c Config) (*Daemon, error) {
 		config: c, log: component(c.Log, "daemon"), changeLog: component(c.Log, "config"), deviceLog: component(c.Log, "devices"), started: time.Now(),
 		compiler: control.NewCompiler(), asks: make(chan asked), ending: make(chan struct{}),
 	}
+	d.hostName, _ = os.Hostname() // without one no node is this one by its name
 	d.phases = newPhases(d.log, d.started)
 	return d, nil
 }
@@ -224,6 +231,7 @@ func (d *Daemon) ready(planned []*desired.Transaction) {
 	d.mu.Lock()
 	d.status.Started, d.status.Ready, d.status.Revision = d.started, true, d.model.Revision
 	d.mu.Unlock()
+	d.show(d.model, nil)
 	d.inForce(d.model, planned)
 	d.tellDevices(func(string) bool { return true })
 	d.changeLog.Info("configuration in force", "revision", d.model.Revision, "digest", d.model.Digest,
@@ -269,6 +277,8 @@ func (d *Daemon) loop(ctx context.Context) {
 			d.recheck()
 		case <-round.C:
 			d.recheck()
+		case <-d.alarm:
+			d.retry()
 		case err := <-faults:
 			limited.warn("changes of the configuration may be missed", err)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/control/desired"
 	"github.com/sluice-net/sluice/control/server"
+	"github.com/sluice-net/sluice/control/shown"
 )
 
 // objects shows the desired state and takes changes of it.
@@ -41,6 +42,7 @@ func (d *Daemon) conditions(e desired.Entry) []api.Condition {
 		programmed.Status, programmed.Reason, programmed.Message = "False", "NotImplemented", why
 		return []api.Condition{accepted, programmed}
 	}
+	shown.Programmed(d.given(k), &programmed)
 	switch k.Kind {
 	case "NodeConfig":
 		if waiting := d.node.Waiting(); len(waiting) > 0 {
@@ -61,8 +63,9 @@ func (d *Daemon) conditions(e desired.Entry) []api.Condition {
 	return []api.Condition{accepted, programmed}
 }
 
-// complete adds the addresses that a pod was given to its status, if it says none itself.
+// complete adds what an object was given; a pod, addresses, if its status says none itself.
 func (d *Daemon) complete(e desired.Entry, s *desired.Shown) {
+	shown.Complete(e.Object.Value, d.given(e.Object.Key()), s)
 	p, is := e.Object.Value.(*corev1.Pod)
 	if !is || p.Status.PodIP != "" {
 		return

@@ -89,6 +89,7 @@ func (d *Daemon) replace() error {
 // inForce takes note that a model came into force, and says what it changed.
 func (d *Daemon) inForce(m *control.Model, planned []*desired.Transaction) {
 	d.model = m
+	d.setAlarm()
 	d.attend.attend(m)
 	d.mu.Lock()
 	d.status.Revision = m.Revision
