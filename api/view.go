@@ -213,10 +213,10 @@ const UsagePorts PoolUsage = "ports"
 // 2^64-1 are shown as that.
 type PoolView struct {
 	Name        string           `json:"name"`  // of the IPPool, or of the segment
-	Usage       PoolUsage        `json:"usage"` // vips, snat; ports: a segment's
+	Usage       PoolUsage        `json:"usage"` // segments, vips, clusterips, snat; ports: a segment's
 	Ranges      []string         `json:"ranges"`
 	Size        uint64           `json:"size"`        // addresses that a host may have
-	Used        uint64           `json:"used"`        // of these, by ports and gateways
+	Used        uint64           `json:"used"`        // of these, by ports, gateways and objects
 	Quarantined uint64           `json:"quarantined"` // free, but were somebody's just now
 	Free        uint64           `json:"free"`
 	Allocations []AllocationView `json:"allocations,omitempty"` // in order of addresses
@@ -226,7 +226,7 @@ type PoolView struct {
 type AllocationView struct {
 	Address netip.Addr   `json:"address,omitzero"`
 	Subnet  netip.Prefix `json:"subnet,omitzero"` // instead of an address
-	Owner   string       `json:"owner"`           // the port, the segment, or the uplink; "gateway"
+	Owner   string       `json:"owner"`           // the port, the segment, or the uplink; "gateway"; KIND NAMESPACE/NAME of an object
 	// Quarantined: the owner is gone, and others don't get the address yet.
 	Quarantined bool `json:"quarantined,omitempty"`
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/control/ipam"
+	"github.com/sluice-net/sluice/control/vips"
+	"github.com/sluice-net/sluice/dataplane"
 )
 
 // PoolViews are the stocks of addresses: those of segments, by name, then the
@@ -34,7 +36,7 @@ func (n *Node) PoolViews(f *api.Filter) (iter.Seq[api.PoolView], error) {
 			}
 		}
 		for i := range s.model.Pools {
-			if !yield(ipPool(&s.model.Pools[i])) {
+			if !yield(s.ipPool(&s.model.Pools[i])) {
 				return
 			}
 		}
@@ -151,15 +153,16 @@ func (s *shown) block(b *control.Block) api.PoolView {
 	return v
 }
 
-// ipPool is a pool of which nothing is taken: no feature takes addresses yet.
-func ipPool(p *control.Pool) api.PoolView {
+// ipPool is a pool that addresses of virtual servers, or those that sources are translated to, are given out of.
+func (s *shown) ipPool(p *control.Pool) api.PoolView {
 	v := api.PoolView{Name: p.Name, Usage: p.Usage}
-	var all ipam.Set
 	for _, r := range p.Ranges {
 		v.Ranges = append(v.Ranges, r.String())
-		all.Add(r)
 	}
-	v.Size = all.Size()
-	v.Free = v.Size
+	use := vips.UsageOf(s.model.Allocations.VIPs, p.Ranges, dataplane.WallClock(dataplane.Now()), int64(s.model.Node.IPReallocationTime))
+	v.Size, v.Used, v.Free, v.Quarantined = use.Size, use.Used, use.Free, use.Quarantined
+	for _, h := range use.Holders {
+		v.Allocations = append(v.Allocations, api.AllocationView{Address: h.Address, Owner: h.Owner.String(), Quarantined: h.Quarantined})
+	}
 	return v
 }

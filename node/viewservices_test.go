@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-net/sluice/api"
 	"github.com/sluice-net/sluice/control"
+	"github.com/sluice-net/sluice/control/vips"
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/lb/health"
 	"github.com/sluice-net/sluice/lb/member"
@@ -359,4 +360,32 @@ func TestServiceNames(t *testing.T) {
 	require.Empty(t, names.At(scope, addr("192.0.2.14"), packet.ProtoTCP, 8011))
 	require.Empty(t, names.At(scope, addr("10.96.0.1"), packet.ProtoTCP, 53))
 	require.Empty(t, names.At(scope+1, addr("10.96.0.1"), packet.ProtoUDP, 53), "another address space")
+}
+
+// Who has an address of a pool, and who had it just now, is told with the pool.
+func TestPoolsOfVIPs(t *testing.T) {
+	m := compile(t, campus)
+	copied := *m
+	copied.Node.IPReallocationTime = time.Minute
+	copied.Allocations.VIPs = &vips.Allocations{
+		Held: map[string]*vips.Held{
+			"Service/demo/web": {Addresses: []vips.HeldAddress{{Use: vips.Virtual, Address: netip.MustParseAddr("192.0.2.11")}}},
+			"Service/demo/far": {Addresses: []vips.HeldAddress{{Use: vips.Virtual, Address: netip.MustParseAddr("198.51.100.1")}}},
+		},
+		Freed: []vips.Freed{
+			{Address: netip.MustParseAddr("192.0.2.12"), Owner: "VirtualServer//old", At: time.Now().UnixNano()},
+			{Address: netip.MustParseAddr("192.0.2.13"), Owner: "VirtualServer//older", At: time.Now().Add(-time.Hour).UnixNano()},
+		},
+	}
+	devices := &memDevices{byName: map[string]*mem.Port{}}
+	n, err := node.New(node.Options{Workers: 1, Open: devices.open, Buffers: 4096, Supers: 4}, &copied)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, n.Close()) })
+	require.Equal(t, []api.PoolView{{
+		Name: "outside", Usage: api.UsageVIPs, Ranges: []string{"192.0.2.10-192.0.2.19"}, Size: 10, Used: 1, Quarantined: 1, Free: 8,
+		Allocations: []api.AllocationView{
+			{Address: netip.MustParseAddr("192.0.2.11"), Owner: "Service demo/web"},
+			{Address: netip.MustParseAddr("192.0.2.12"), Owner: "VirtualServer old", Quarantined: true},
+		},
+	}}, list(t, n.PoolViews, api.Filter{Names: []string{"outside"}}))
 }
