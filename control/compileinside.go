@@ -71,6 +71,11 @@ type insides struct {
 // node's own. What services say does not depend on these, so that is enough.
 func (k *Compiler) Compile(in Input) (*Model, Faults) {
 	m, faults := k.compile(in)
+	if m == nil && len(k.inside.routers) > 0 {
+		// What is at fault, and what hints say, is not to depend on what was there before.
+		k.inside.routers = nil
+		m, faults = k.compile(in)
+	}
 	if m == nil {
 		return nil, faults
 	}
@@ -128,15 +133,12 @@ func PoolsInUse(c *service.Config) iter.Seq2[*service.Pool, uint32] {
 	}
 }
 
-// planInside makes the ports of routers that need one, as if they were written.
-func (c *compiler) planInside() {
+// forgetInside takes back the ports of routers of some names.
+func (c *compiler) forgetInside(unneeded func(router string) bool) {
 	k := &c.inside
-	if len(k.routers) == 0 && len(k.plans) == 0 {
-		return
-	}
-	var removed, added []*portPlan
+	var removed []*portPlan
 	for router, p := range k.plans {
-		if _, is := c.routers[router]; !is || !slices.Contains(k.routers, router) {
+		if unneeded(router) {
 			removed = append(removed, p)
 			delete(k.plans, router)
 			if c.ports[p.name] == p {
@@ -144,6 +146,19 @@ func (c *compiler) planInside() {
 			}
 		}
 	}
+	if len(removed) > 0 {
+		c.portOrder = amend(c.portOrder, removed, nil, comparePlans)
+	}
+}
+
+// planInside makes the ports of routers that need one, as if they were written.
+func (c *compiler) planInside() {
+	k := &c.inside
+	if len(k.routers) == 0 && len(k.plans) == 0 {
+		return
+	}
+	c.forgetInside(func(router string) bool { _, is := c.routers[router]; return !is })
+	var added []*portPlan
 	for _, router := range k.routers {
 		_, is := c.routers[router]
 		if name := insidePort(router); is && k.plans[router] == nil && c.ports[name] == nil {
@@ -155,8 +170,8 @@ func (c *compiler) planInside() {
 			added = append(added, p)
 		}
 	}
-	if len(removed)+len(added) > 0 {
-		c.portOrder = amend(c.portOrder, removed, added, comparePlans)
+	if len(added) > 0 {
+		c.portOrder = amend(c.portOrder, nil, added, comparePlans)
 	}
 	for router, p := range k.plans {
 		of := c.routers[router]

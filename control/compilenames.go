@@ -51,6 +51,7 @@ func (c *compiler) collect() {
 }
 
 func (c *compiler) collectRouters() {
+	c.forgetInside(func(router string) bool { return !slices.Contains(c.inside.routers, router) })
 	for _, p := range c.uplinked {
 		p.uplinkOf = nil
 	}

@@ -60,7 +60,9 @@ func (l *list[T]) settle() (all []*T, changed bool) {
 		}
 		next = append(next, x)
 	}
-	l.all, l.come = append(next, come...), nil
+	if l.all, l.come = append(next, come...), nil; len(l.all) == 0 {
+		l.all = nil
+	}
 	clear(l.gone)
 	return l.all, true
 }
