@@ -20,7 +20,8 @@ type MonitorSpec struct {
 	// intervalSeconds.
 	TimeoutSeconds float64 `json:"timeoutSeconds,omitempty" min:"0" max:"86400"`
 
-	// RiseCount is how many probes in a row have to succeed until a member is up. 1..1000, default 3.
+	// RiseCount is how many probes in a row have to succeed until a member that was down is up; one that was never
+	// probed before is up with its first. 1..1000, default 3.
 	RiseCount int `json:"riseCount,omitempty" min:"1" max:"1000" default:"3"`
 
 	// FallCount is how many in a row have to fail until it is down. 1..1000, default 3.

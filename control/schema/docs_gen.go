@@ -274,7 +274,7 @@ var typeDocs = map[string]map[string]string{
 		"MonitorSpec.intervalSeconds":          "intervalSeconds is the time between two probes of a member. Seconds, 0.01..86400, default 5.",
 		"MonitorSpec.monitorPort":              "monitorPort is the port that is probed; not with ICMP. 1..65535, default: the member's.",
 		"MonitorSpec.receive":                  "receive is what the answer to a TCP or UDP probe has to begin with. Default: anything.",
-		"MonitorSpec.riseCount":                "riseCount is how many probes in a row have to succeed until a member is up. 1..1000, default 3.",
+		"MonitorSpec.riseCount":                "riseCount is how many probes in a row have to succeed until a member that was down is up; one that was never\nprobed before is up with its first. 1..1000, default 3.",
 		"MonitorSpec.send":                     "send is what a TCP or UDP probe sends; needed with UDP. Of TCP the default is nothing: that the connection is\nestablished is enough, unless receive is given.",
 		"MonitorSpec.timeoutSeconds":           "timeoutSeconds is how long a probe may take, at most intervalSeconds. Seconds, 0.01..86400, default:\nintervalSeconds.",
 		"MonitorSpec.tls":                      "tls says what is expected of the certificate of an HTTPS probe. Default: nothing.",
