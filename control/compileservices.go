@@ -97,10 +97,12 @@ func (c *compiler) whereServicesAre() services.Settings {
 		}
 		s.Routers = append(s.Routers, x)
 	}
+	s.Subnets = map[string][]netip.Prefix{}
 	for _, p := range c.namespaceOrder {
 		if p.segment == "" {
 			continue
 		}
+		c.subnetsOutside(s.Subnets, p)
 		if seg := c.existing(p.segment); seg != nil && seg.resolved != nil && seg.resolved.Router >= 0 && seg.resolved.Scope != c.scopes[api.DefaultRouter] {
 			s.Scopes[p.name] = seg.resolved.Scope
 		}
@@ -108,6 +110,20 @@ func (c *compiler) whereServicesAre() services.Settings {
 	c.stockServices()
 	s.Sources = c.balancing.sources
 	return s
+}
+
+// subnetsOutside adds the networks of a namespace that has an address of its own outside.
+func (c *compiler) subnetsOutside(subnets map[string][]netip.Prefix, p *namespacePlan) {
+	seg := c.existing(p.segment)
+	if p.object == nil || seg == nil {
+		return
+	}
+	if v, is := p.object.Value.(*corev1.Namespace); !is || !services.Outgoing(v) {
+		return
+	}
+	for _, n := range seg.subnets {
+		subnets[p.name] = append(subnets[p.name], n.Prefix)
+	}
 }
 
 // poolUses are the uses of IPPools that services have addresses of.

@@ -234,7 +234,7 @@ func (r *Resolver) plan(n *node) *plan {
 	}
 	for i := range n.says.rules {
 		p.names = append(p.names, ruleName+strconv.Itoa(i))
-		if len(n.says.rules[i].addresses) > 0 {
+		if d := &n.says.rules[i]; len(d.addresses) > 0 || d.outgoing {
 			p.names = append(p.names, sourceName+strconv.Itoa(i))
 		}
 	}

@@ -176,6 +176,9 @@ type ruleDraft struct {
 
 	uplinks []reference // of kind Port, uplinks of the router; none: all of them
 
+	// outgoing: of a namespace's networks to the address that it was given.
+	outgoing bool
+
 	// What sources are translated to with SNAT: an IPPool of usage snat by name, or addresses as written.
 	pool      string
 	poolPath  string

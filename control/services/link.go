@@ -145,7 +145,11 @@ func (r *Resolver) locate(n *node) {
 		name = defaultRouter
 	}
 	n.router = r.settings.router(name)
-	switch scope, has := r.settings.Scopes[n.key.Namespace]; {
+	namespace := n.key.Namespace
+	if n.key.Kind == kindNamespace {
+		namespace = n.key.Name
+	}
+	switch scope, has := r.settings.Scopes[namespace]; {
 	case n.says.router == "" && has:
 		n.scope = scope
 		n.router = nil

@@ -97,7 +97,7 @@ func (r *Resolver) buildSources(ids map[string]IDs) {
 			ID: ids[k.key()].Of(sourceName), Origin: service.Origin{Kind: "IPPool", Name: k.pool}, Name: k.pool, Scope: k.scope,
 			// What rules translate keeps its port toward all (RFC 4787, REQ-1). Connections to members have no need
 			// for that, and come in numbers: each member may see the same ports.
-			Addresses: s.Addresses, PerDestination: users.rules == 0,
+			Addresses: r.withoutHeld(s.Addresses), PerDestination: users.rules == 0,
 		}
 		if had := r.sources[k]; had == nil || !reflect.DeepEqual(had, next) {
 			r.sources[k] = next
@@ -149,6 +149,8 @@ func (r *Resolver) buildRules(n *node) {
 		}
 		slices.Sort(x.Uplinks)
 		switch {
+		case d.outgoing && !r.leaves(n, x):
+			continue
 		case d.pool != "":
 			x.Pool = r.sources[sourceKey{d.pool, n.scope}]
 		case len(d.addresses) > 0:

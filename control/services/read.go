@@ -22,7 +22,7 @@ const (
 
 // Kinds are those of objects that Put takes.
 func Kinds() []string {
-	return []string{kindService, kindEndpoints, kindEndpointSlice, kindPool, kindMonitor, kindVirtualServer, kindNATRule, kindGroup}
+	return []string{kindService, kindEndpoints, kindEndpointSlice, kindPool, kindMonitor, kindVirtualServer, kindNATRule, kindGroup, kindNamespace}
 }
 
 // read finds out what an object says by itself. What is of no kind that is known says nothing.
@@ -30,6 +30,8 @@ func read(value any) says {
 	switch v := value.(type) {
 	case *corev1.Service:
 		return readService(v)
+	case *corev1.Namespace:
+		return readNamespace(v)
 	case *discoveryv1.EndpointSlice:
 		return readSlice(v)
 	//lint:ignore SA1019 deprecated, and still what clusters print

@@ -24,6 +24,8 @@ type Settings struct {
 	Routers []Router // sorted by name
 	// Scopes are the address spaces of namespaces whose segment has another router than "default".
 	Scopes map[string]uint32
+	// Subnets are the networks of namespaces that are Outgoing, by name.
+	Subnets map[string][]netip.Prefix
 	// Sources are the IPPools with usage snat, by name.
 	Sources []Source
 }
@@ -50,6 +52,7 @@ type Source struct {
 
 func (s *Settings) equal(t *Settings) bool {
 	return s.NodeName == t.NodeName && s.Zone == t.Zone && s.Algorithm == t.Algorithm && s.Class == t.Class && maps.Equal(s.Scopes, t.Scopes) &&
+		maps.EqualFunc(s.Subnets, t.Subnets, slices.Equal) &&
 		slices.EqualFunc(s.Routers, t.Routers, func(a, b Router) bool {
 			return a.Name == b.Name && a.Scope == b.Scope && slices.EqualFunc(a.Uplinks, b.Uplinks, func(a, b Uplink) bool {
 				return a.Port == b.Port && a.Number == b.Number && slices.Equal(a.Addresses, b.Addresses)

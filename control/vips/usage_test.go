@@ -21,7 +21,8 @@ func TestUsageOf(t *testing.T) {
 
 	u := vips.UsageOf(a, p.Ranges, in.Now, quarantine)
 	require.Equal(t, vips.Usage{Size: 9, Used: 1, Free: 7, Quarantined: 1, Holders: []vips.Holder{
-		{Address: ip("192.0.2.1"), Owner: owner("a")}, {Address: ip("192.0.2.1"), Owner: owner("b")},
+		{Address: ip("192.0.2.1"), Owner: owner("a")},
+		{Address: ip("192.0.2.1"), Owner: owner("b")},
 		{Address: ip("192.0.2.2"), Owner: owner("c"), Quarantined: true},
 	}}, u, "an address that two share is one that is used; what is outside of the pool is not of it")
 	u = vips.UsageOf(a, p.Ranges, in.Now+quarantine, quarantine)
