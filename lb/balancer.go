@@ -33,8 +33,9 @@ type Balancer struct {
 	direct bool // packets of some servers are sent on as they are
 	idle   bool // there is nothing to do
 
-	changed []poolChange          // to be made when it is in force
-	sources []*service.SourcePool // all that are in use
+	changed []poolChange              // to be made when it is in force
+	fresh   map[uint32]*member.Member // that begin with it, while it is compiled
+	sources []*service.SourcePool     // all that are in use
 }
 
 // poolChange is what a pool becomes.
@@ -66,6 +67,7 @@ func Compile(c *Config, s *State) (*Balancer, error) {
 	b := &Balancer{
 		state: s, spec: spec,
 		servers: make(map[*service.Server]*server, len(spec.Servers)), pools: make(map[uint32]*poolAtWork, len(spec.Pools)),
+		fresh: map[uint32]*member.Member{},
 	}
 	err := b.compilePools()
 	inOrder := make([]*server, 0, len(spec.Servers))
@@ -87,6 +89,7 @@ func Compile(c *Config, s *State) (*Balancer, error) {
 	} else {
 		b.rules = nat.NewRules(spec.Rules)
 	}
+	b.fresh = nil
 	b.idle = len(spec.Servers)+len(spec.Rules) == 0 && !inside
 	err = errors.Join(err, b.stock(c.Zones, old))
 	if err != nil {
@@ -131,10 +134,11 @@ func (b *Balancer) membersOf(x *service.Pool) []*member.Member {
 	list := make([]*member.Member, len(x.Members))
 	for i, spec := range x.Members {
 		m := s.members.get(spec.ID)
-		if m == nil || m.Gone() && m.Active() == 0 {
+		if m == nil || b.fresh[spec.ID] == nil && m.Gone() && m.Active() == 0 {
 			m = member.New(spec.ID, spec)
 			m.SetGone(true) // until the configuration is in force
 			s.members.set(spec.ID, m)
+			b.fresh[spec.ID] = m // which another pool may have, too
 		}
 		if _, known := s.holders[spec.ID]; !known && s.config.Probed && len(x.Monitors) > 0 {
 			m.SetHealth(member.Unknown, 0)

@@ -42,7 +42,7 @@ type Pool struct {
 	Name   string // of a Service's: the server's; with " (local)" or the like behind it of the parts
 
 	Algorithm Algorithm
-	TableSize int // of SourceHash, TupleHash and Maglev: a prime; 0: the first that is at least 100 times the members
+	TableSize int // of SourceHash, TupleHash and Maglev: a prime; 0: by the number of members, see maglev.Size
 
 	// Members by address and port, all of one family; each may be in several pools of one origin.
 	Members []*Member
