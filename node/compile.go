@@ -26,12 +26,16 @@ func timers(t *control.Timers) flowtable.Timers {
 }
 
 // sessionZone is one for all uplinks of a router: what leaves by one may be
-// answered by another.
+// answered by another. Behind that to the node itself is nobody else.
 func sessionZone(m *control.Model, p *control.Port) packet.Zone {
 	if p.Uplink < 0 {
 		return 0
 	}
-	return packet.Zone(m.Routers[p.Router].Uplinks[0].Zone)
+	uplinks := m.Routers[p.Router].Uplinks
+	if own := &uplinks[p.Uplink]; own.Inside {
+		return packet.Zone(own.Zone)
+	}
+	return packet.Zone(uplinks[0].Zone)
 }
 
 func attachment(m *control.Model, p *control.Port) dataplane.Attachment {

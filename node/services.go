@@ -23,7 +23,7 @@ func servicesConfig(m *control.Model) *lb.Config {
 	for i := range m.Routers {
 		for j := range m.Routers[i].Uplinks {
 			u := &m.Routers[i].Uplinks[j]
-			z := lb.Zone{Zone: packet.Zone(u.Zone), Scope: u.Scope, MAC: packet.MAC(u.MAC), Uplink: true}
+			z := lb.Zone{Zone: packet.Zone(u.Zone), Scope: u.Scope, MAC: packet.MAC(u.MAC), Uplink: true, Inside: u.Inside}
 			for _, a := range u.Addresses {
 				z.AddOwn(packet.AddrFrom(a.Addr()))
 			}

@@ -200,6 +200,7 @@ var described = map[string]string{
 	"Model.Allocations":      "for the next Compile",
 	"Model.ServiceStatuses":  "what services have been given, for who asks about objects; resolved in Model.Services",
 	"Model.RetryAt":          "for who compiles",
+	"Model.HealthPorts":      "whoever answers there reads them (node/daemon); resolved in Model.Services",
 	"Model.Blocks":           "segments have their subnets by now",
 	"Node.DefaultAction":     "resolved in Model.Firewall",
 	"Node.DefaultLogged":     "resolved in Model.Firewall",

@@ -21,8 +21,10 @@ import (
 	"github.com/sluice-net/sluice/control/store"
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/internal/logging"
+	"github.com/sluice-net/sluice/lb/member"
 	"github.com/sluice-net/sluice/node"
 	"github.com/sluice-net/sluice/node/devices"
+	"github.com/sluice-net/sluice/node/inside"
 )
 
 // Daemon is a node with its configuration and state.
@@ -51,7 +53,8 @@ type Daemon struct {
 	trials         *takeovers
 	answers        *answerer // nil without an API
 	firewall       *firewallLog
-	stdin          []byte // what was read of "-"
+	prober         *prober // nil: devices are not the machine's
+	stdin          []byte  // what was read of "-"
 	started        time.Time
 	hostName       string
 
@@ -209,11 +212,16 @@ func (d *Daemon) makeNode(m *control.Model, planned []*desired.Transaction) (err
 		Open: d.config.Open, Tolerant: true, AllowIdle: true,
 	}
 	if o.Open == nil {
-		opener := &devices.Opener{Permit: d.trials.permit}
-		o.Open, o.Devices = d.trials.opening(opener.Open), devices.Types()
+		network := inside.New()
+		opener := &devices.Opener{Permit: d.trials.permit, Inside: network}
+		o.Open, o.Devices, o.Probed = d.trials.opening(opener.Open), devices.Types(), true
+		d.prober = newProber(network, component(d.config.Log, "health"), func(id uint32, h member.Health) { d.node.ReportMember(id, h) })
 	}
 	if d.node, err = node.New(o, m); err != nil {
 		return errors.Join(err, pending.Undo())
+	}
+	if d.prober != nil {
+		d.node.ShowHealth(d.prober.checker.History)
 	}
 	pending.Done()
 	d.model = m
@@ -328,6 +336,7 @@ func (d *Daemon) close() error {
 	if d.attend != nil {
 		d.attend.close()
 	}
+	d.prober.close()
 	if d.node != nil {
 		errs = append(errs, d.node.Close())
 	}

@@ -91,6 +91,9 @@ func (d *Daemon) inForce(m *control.Model, planned []*desired.Transaction) {
 	d.model = m
 	d.setAlarm()
 	d.attend.attend(m)
+	if d.prober != nil {
+		d.prober.follow(m)
+	}
 	d.mu.Lock()
 	d.status.Revision = m.Revision
 	d.mu.Unlock()

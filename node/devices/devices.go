@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-net/sluice/control"
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/internal/netdev"
+	"github.com/sluice-net/sluice/node/inside"
 	"github.com/sluice-net/sluice/packet"
 	"github.com/sluice-net/sluice/port/afpacket"
 	"github.com/sluice-net/sluice/port/afxdp"
@@ -22,11 +23,14 @@ import (
 
 // Types are the device types that an Opener opens.
 func Types() []api.DeviceType {
-	return []api.DeviceType{api.DeviceTAP, api.DeviceAFPacket, api.DeviceAFXDP}
+	return []api.DeviceType{api.DeviceTAP, api.DeviceAFPacket, api.DeviceAFXDP, control.DeviceInside}
 }
 
 // Opener opens devices for one node: what its ports share is here.
 type Opener struct {
+	// Inside is where the devices of the node's own ports are made; nil: they can't be.
+	Inside *inside.Network
+
 	// Permit is asked before a device is taken that the host uses itself (see
 	// netdev.Info.InUse); nil refuses.
 	Permit func(d *control.Device, info *netdev.Info) error
@@ -54,6 +58,9 @@ func (o *Opener) open(a *packet.Arena, p *control.Port) (dataplane.Port, error) 
 	d := &p.Device
 	if d.Type == "" {
 		return nil, ErrNoDevice
+	}
+	if d.Type == control.DeviceInside && o.Inside != nil {
+		return asPort(o.Inside.Open(a, p))
 	}
 	if d.Type == api.DeviceTAP {
 		return asPort(tap.Open(tap.Config{

@@ -80,10 +80,10 @@ type capability struct {
 func rights(d *control.Device) [][]capability {
 	admin := capability{unix.CAP_SYS_ADMIN, "CAP_SYS_ADMIN"}
 	need := [][]capability{{{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN"}}}
-	if d.Type != api.DeviceTAP {
+	if d.Type != api.DeviceTAP && d.Type != control.DeviceInside {
 		need = append(need, []capability{{unix.CAP_NET_RAW, "CAP_NET_RAW"}}, []capability{{unix.CAP_BPF, "CAP_BPF"}, admin})
 	}
-	if d.NetNS != "" {
+	if d.NetNS != "" || d.Type == control.DeviceInside {
 		need = append(need, []capability{admin})
 	}
 	return need
