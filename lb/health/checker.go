@@ -28,6 +28,9 @@ type Config struct {
 	// Report is told when a member's health has changed, one call at a time, and why in words. It must not
 	// call the Checker. Members that are no target any more are told of as Unmonitored.
 	Report func(memberID uint32, h member.Health, reason string, at time.Time)
+
+	Now  func() time.Time // the clock, which timers of package time go by, too
+	Seed uint64           // tells our pings from others'
 }
 
 // Target is a member that monitors are to look after.
@@ -91,7 +94,7 @@ func (k *Checker) Close() {
 func (k *Checker) Set(targets []Target) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	now := time.Now()
+	now := k.config.Now()
 	before := k.byName()
 	members := make(map[uint32]*watched, len(targets))
 	probes := make(map[probeKey]*probe, len(k.probes))
@@ -103,7 +106,7 @@ func (k *Checker) Set(targets []Target) {
 			p := probes[key]
 			if p == nil {
 				if p = k.probes[key]; p == nil {
-					p = newProbe(k.ctx, key)
+					p = newProbe(k.ctx, key, k.config.Seed)
 					if old := before[nameOf(&key)]; old != nil {
 						p.verdict, p.last = old.verdict, old.last
 					}
@@ -218,7 +221,7 @@ func (k *Checker) run() {
 		case <-timer.C:
 		case <-k.wake:
 		}
-		if wait, any := k.start(time.Now()); any {
+		if wait, any := k.start(k.config.Now()); any {
 			timer.Reset(wait)
 		}
 	}
@@ -243,9 +246,9 @@ func (k *Checker) start(now time.Time) (wait time.Duration, any bool) {
 
 // probe makes a probe and notes what came of it.
 func (k *Checker) probe(p *probe) {
-	begin := time.Now()
+	begin := k.config.Now()
 	answer, err := p.make(k.config.Network)
-	end := time.Now()
+	end := k.config.Now()
 
 	k.mu.Lock()
 	defer k.mu.Unlock()

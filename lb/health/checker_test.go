@@ -94,7 +94,7 @@ func (r *reports) take() []string {
 func checked(t *testing.T, f func(k *Checker, w *world, r *reports)) {
 	synctest.Test(t, func(t *testing.T) {
 		w, r := newWorld(), &reports{t: t}
-		k := New(Config{Network: w, Report: r.report})
+		k := New(Config{Network: w, Now: time.Now, Report: r.report})
 		defer k.Close()
 		f(k, w, r)
 	})
@@ -303,7 +303,7 @@ func TestMoreThanMayBeInFlight(t *testing.T) {
 func TestCloseEndsProbesInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, r := newWorld(), &reports{t: t}
-		k := New(Config{Network: w, Report: r.report})
+		k := New(Config{Network: w, Now: time.Now, Report: r.report})
 		k.Set([]Target{target(1, "10.0.0.1:80", monitor("m", time.Hour, time.Hour, 1, 1))})
 		pass(time.Second)
 		require.Equal(t, 1, w.open)

@@ -2,7 +2,6 @@ package health
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -85,12 +84,12 @@ type echo struct {
 // echoSize is the ICMP header, and data that is the mark twice.
 const echoSize = 8 + 2*8
 
-func newEcho(to netip.Addr) *echo {
+func newEcho(to netip.Addr, seed uint64) *echo {
 	e := &echo{request: packet.ICMPv6Echo, reply: packet.ICMPv6EchoReply}
 	if to.Unmap().Is4() {
 		e.request, e.reply, e.summed = packet.ICMPEcho, packet.ICMPEchoReply, true
 	}
-	_, _ = rand.Read(e.mark[:]) // it never fails (crypto/rand)
+	binary.BigEndian.PutUint64(e.mark[:], seed)
 	return e
 }
 

@@ -60,10 +60,10 @@ type probe struct {
 	at  int // in the schedule, from 1; 0: not there
 }
 
-func newProbe(ctx context.Context, key probeKey) *probe {
+func newProbe(ctx context.Context, key probeKey, seed uint64) *probe {
 	p := &probe{
 		probeKey: key, interval: max(time.Duration(key.monitor.IntervalNs), shortest),
-		timeout: max(time.Duration(key.monitor.TimeoutNs), shortest), talk: talkOf(key.monitor, key.to),
+		timeout: max(time.Duration(key.monitor.TimeoutNs), shortest), talk: talkOf(key.monitor, key.to, seed),
 		verdict: verdict{health: member.Unknown},
 	}
 	p.ctx, p.stop = context.WithCancel(ctx)

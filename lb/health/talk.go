@@ -22,11 +22,11 @@ var networks = [...]string{
 	service.MonitorHTTP: "tcp", service.MonitorHTTPS: "tcp",
 }
 
-// talkOf makes the talk of a monitor with an address.
-func talkOf(m *service.Monitor, to netip.AddrPort) talk {
+// talkOf makes the talk of a monitor with an address; seed is for pings.
+func talkOf(m *service.Monitor, to netip.AddrPort, seed uint64) talk {
 	switch m.Type {
 	case service.MonitorICMP:
-		return newEcho(to.Addr()).talk
+		return newEcho(to.Addr(), seed).talk
 	case service.MonitorTCP:
 		return func(c net.Conn, _ time.Time) (string, error) { return talkTCP(c, m) }
 	case service.MonitorUDP:

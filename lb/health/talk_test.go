@@ -38,7 +38,7 @@ func (host) Dial(ctx context.Context, _ uint32, network string, to netip.AddrPor
 func once(t testing.TB, m *service.Monitor, to netip.AddrPort) (good bool, reason string) {
 	t.Helper()
 	m.TimeoutNs = max(m.TimeoutNs, int64(200*time.Millisecond))
-	p := newProbe(t.Context(), keyOf(&Target{Address: to.Addr(), Port: to.Port()}, m))
+	p := newProbe(t.Context(), keyOf(&Target{Address: to.Addr(), Port: to.Port()}, m), 0x5eed)
 	answer, err := p.make(host{})
 	if err != nil {
 		return false, p.explain(err)
@@ -218,7 +218,7 @@ func pipe(t testing.TB, far func(c net.Conn)) net.Conn {
 }
 
 func TestEchoIgnoresOthers(t *testing.T) {
-	e := newEcho(netip.MustParseAddr("10.0.0.1"))
+	e := newEcho(netip.MustParseAddr("10.0.0.1"), 0x5eed)
 	answer, err := e.talk(pipe(t, func(c net.Conn) {
 		out := make([]byte, 100)
 		n, _ := c.Read(out)
@@ -414,7 +414,7 @@ func TestHTTPS(t *testing.T) {
 }
 
 func TestUnknownTypesAreDown(t *testing.T) {
-	talk := talkOf(&service.Monitor{Type: 99}, netip.AddrPort{})
+	talk := talkOf(&service.Monitor{Type: 99}, netip.AddrPort{}, 0)
 	_, err := talk(nil, time.Time{})
 	require.EqualError(t, err, "monitors of type UNKNOWN are not known")
 }
@@ -423,7 +423,7 @@ func TestUnknownTypesAreDown(t *testing.T) {
 func TestHundredsOfServers(t *testing.T) {
 	const n = 300
 	up, down := make(chan uint32, n), make(chan uint32, n)
-	k := New(Config{Network: host{}, Report: func(id uint32, h member.Health, _ string, _ time.Time) {
+	k := New(Config{Network: host{}, Now: time.Now, Report: func(id uint32, h member.Health, _ string, _ time.Time) {
 		switch h {
 		case member.Up:
 			up <- id

@@ -215,7 +215,7 @@ func (d *Daemon) makeNode(m *control.Model, planned []*desired.Transaction) (err
 		network := inside.New()
 		opener := &devices.Opener{Permit: d.trials.permit, Inside: network}
 		o.Open, o.Devices, o.Probed = d.trials.opening(opener.Open), devices.Types(), true
-		d.prober = newProber(network, component(d.config.Log, "health"), func(id uint32, h member.Health) { d.node.ReportMember(id, h) })
+		d.prober = newProber(network, seed, component(d.config.Log, "health"), func(id uint32, h member.Health) { d.node.ReportMember(id, h) })
 	}
 	if d.node, err = node.New(o, m); err != nil {
 		return errors.Join(err, pending.Undo())

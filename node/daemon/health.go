@@ -35,10 +35,10 @@ type healthAt struct {
 }
 
 // newProber returns a prober without anything to do. What it finds out about members, report is told.
-func newProber(network *inside.Network, log *slog.Logger, report func(memberID uint32, h member.Health)) *prober {
+func newProber(network *inside.Network, seed uint64, log *slog.Logger, report func(memberID uint32, h member.Health)) *prober {
 	p := &prober{network: network, log: log, answers: map[healthAt]*healthAnswer{}}
 	p.checker = health.New(health.Config{
-		Network: network,
+		Network: network, Now: time.Now, Seed: seed,
 		Report: func(id uint32, h member.Health, reason string, _ time.Time) {
 			report(id, h)
 			switch h {
