@@ -89,38 +89,56 @@ func TestKubernetesServices(t *testing.T) {
 		why, yaml string
 		want      []string
 	}{
-		{"without slices, a Service's endpoints are the pods that all of its selector's labels select", twoPods + serviceYAML(one+", selector: {app: web}"),
-			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.244.0.10:8080* 10.244.0.11:8080*]"}},
-		{"a selector with two labels selects who has both", twoPods + serviceYAML(one+", selector: {app: web, more: 'yes'}"),
-			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.244.0.11:8080*]"}},
+		{
+			"without slices, a Service's endpoints are the pods that all of its selector's labels select", twoPods + serviceYAML(one+", selector: {app: web}"),
+			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.244.0.10:8080* 10.244.0.11:8080*]"},
+		},
+		{
+			"a selector with two labels selects who has both", twoPods + serviceYAML(one+", selector: {app: web, more: 'yes'}"),
+			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.244.0.11:8080*]"},
+		},
 		{"without a selector and slices a Service has no endpoints", twoPods + serviceYAML(one), []string{"shop/web ClusterIP 172.30.0.1 6 80 []"}},
-		{"a targetPort by name is another number at each pod, and pods without it are no endpoints",
+		{
+			"a targetPort by name is another number at each pod, and pods without it are no endpoints",
 			twoPods + serviceYAML("clusterIP: 172.30.0.1, selector: {}, ports: [{port: 80, targetPort: http}]") + strings.Replace(serviceYAML("clusterIP: 172.30.0.2, selector: {app: web}, ports: [{port: 80, targetPort: http}]"), "web,", "named,", 1),
-			[]string{"shop/named ClusterIP 172.30.0.2 6 80 [10.244.0.10:8080* 10.244.0.11:8081*]", "shop/web ClusterIP 172.30.0.1 6 80 []"}},
+			[]string{"shop/named ClusterIP 172.30.0.2 6 80 [10.244.0.10:8080* 10.244.0.11:8081*]", "shop/web ClusterIP 172.30.0.1 6 80 []"},
+		},
 		{"without targetPort it is the port", twoPods + serviceYAML("clusterIP: 172.30.0.1, ports: [{port: 80}], selector: {app: db}"), []string{"shop/web ClusterIP 172.30.0.1 6 80 [10.244.0.12:80*]"}},
-		{"a Service has a server for each port, with its protocol", twoPods + serviceYAML("clusterIP: 172.30.0.1, ports: [{name: d, port: 53, protocol: UDP}, {name: s, port: 53, protocol: SCTP}], selector: {app: db}"),
-			[]string{"shop/web:d ClusterIP 172.30.0.1 17 53 [10.244.0.12:53*]", "shop/web:s ClusterIP 172.30.0.1 132 53 [10.244.0.12:53*]"}},
+		{
+			"a Service has a server for each port, with its protocol", twoPods + serviceYAML("clusterIP: 172.30.0.1, ports: [{name: d, port: 53, protocol: UDP}, {name: s, port: 53, protocol: SCTP}], selector: {app: db}"),
+			[]string{"shop/web:d ClusterIP 172.30.0.1 17 53 [10.244.0.12:53*]", "shop/web:s ClusterIP 172.30.0.1 132 53 [10.244.0.12:53*]"},
+		},
 		{"headless Services have no virtual server", twoPods + serviceYAML("clusterIP: None, ports: [{port: 80}], selector: {app: web}"), nil},
 		{"nor have those that stand for a DNS name", serviceYAML("type: ExternalName, externalName: example.com"), nil},
 		{"without clusterIP and IPPool with usage clusterips there is no frontend", twoPods + serviceYAML("ports: [{port: 80}], selector: {app: web}"), nil},
-		{"with one there is", twoPods + "{apiVersion: sluice.dev/v1, kind: IPPool, metadata: {name: p}, spec: {usage: clusterips, cidr: 172.30.5.0/24}}\n---\n" + serviceYAML("ports: [{port: 80}], selector: {app: db}"),
-			[]string{"shop/web ClusterIP 172.30.5.0 6 80 [10.244.0.12:80*]"}},
-		{"dual stack: each address has the endpoints of its family", serviceYAML("clusterIP: 172.30.0.1, clusterIPs: [172.30.0.1, 'fd30::1'], ipFamilies: [IPv4, IPv6], ipFamilyPolicy: RequireDualStack, ports: [{port: 80}]") +
-			sliceYAML("x", "{port: 80}", remote) + strings.NewReplacer("IPv4", "IPv6", "10.1.0.1", "'fd01::1'").Replace(sliceYAML("y", "{port: 81}", remote)),
-			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.1:80]", "shop/web ClusterIP fd30::1 6 80 [fd01::1:81]"}},
-		{"slices stand before Endpoints, and these before pods", twoPods + serviceYAML(one+", selector: {app: web}") + sliceYAML("x", "{port: 8080}", remote) +
-			"{apiVersion: v1, kind: Endpoints, metadata: {name: web, namespace: shop}, subsets: [{addresses: [{ip: 10.1.0.9}], ports: [{port: 8080}]}]}",
-			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.1:8080]"}},
-		{"Endpoints that are not ready keep what they have", twoPods + serviceYAML(one+", selector: {app: web}") +
-			"{apiVersion: v1, kind: Endpoints, metadata: {name: web, namespace: shop}, subsets: [{addresses: [{ip: 10.1.0.9}], notReadyAddresses: [{ip: 10.1.0.8}], ports: [{port: 8080}]}]}",
-			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.8:8080- 10.1.0.9:8080]"}},
+		{
+			"with one there is", twoPods + "{apiVersion: sluice.dev/v1, kind: IPPool, metadata: {name: p}, spec: {usage: clusterips, cidr: 172.30.5.0/24}}\n---\n" + serviceYAML("ports: [{port: 80}], selector: {app: db}"),
+			[]string{"shop/web ClusterIP 172.30.5.0 6 80 [10.244.0.12:80*]"},
+		},
+		{
+			"dual stack: each address has the endpoints of its family", serviceYAML("clusterIP: 172.30.0.1, clusterIPs: [172.30.0.1, 'fd30::1'], ipFamilies: [IPv4, IPv6], ipFamilyPolicy: RequireDualStack, ports: [{port: 80}]") +
+				sliceYAML("x", "{port: 80}", remote) + strings.NewReplacer("IPv4", "IPv6", "10.1.0.1", "'fd01::1'").Replace(sliceYAML("y", "{port: 81}", remote)),
+			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.1:80]", "shop/web ClusterIP fd30::1 6 80 [fd01::1:81]"},
+		},
+		{
+			"slices stand before Endpoints, and these before pods", twoPods + serviceYAML(one+", selector: {app: web}") + sliceYAML("x", "{port: 8080}", remote) +
+				"{apiVersion: v1, kind: Endpoints, metadata: {name: web, namespace: shop}, subsets: [{addresses: [{ip: 10.1.0.9}], ports: [{port: 8080}]}]}",
+			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.1:8080]"},
+		},
+		{
+			"Endpoints that are not ready keep what they have", twoPods + serviceYAML(one+", selector: {app: web}") +
+				"{apiVersion: v1, kind: Endpoints, metadata: {name: web, namespace: shop}, subsets: [{addresses: [{ip: 10.1.0.9}], notReadyAddresses: [{ip: 10.1.0.8}], ports: [{port: 8080}]}]}",
+			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.8:8080- 10.1.0.9:8080]"},
+		},
 		{"several slices make one pool, in which each endpoint is once, as the best of them says", serviceYAML(one) + sliceYAML("x", "{port: 8080}", "{addresses: [10.1.0.2], conditions: {ready: false}}, "+remote) +
 			sliceYAML("y", "{port: 8080}", "{addresses: [10.1.0.2]}, {addresses: [10.1.0.0]}"), []string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.0:8080 10.1.0.1:8080 10.1.0.2:8080]"}},
 		{"a slice's ports are a Service's by name and protocol", serviceYAML("clusterIP: 172.30.0.1, ports: [{name: a, port: 80}, {name: b, port: 81, protocol: UDP}]") +
 			sliceYAML("x", "{name: a, port: 1}, {name: b, port: 2}", remote), []string{"shop/web:a ClusterIP 172.30.0.1 6 80 [10.1.0.1:1]", "shop/web:b ClusterIP 172.30.0.1 17 81 []"}},
-		{"who is terminating and serving is the last resort; who is neither ready nor serving has its old connections", serviceYAML(one) + sliceYAML("x", "{port: 8080}",
-			"{addresses: [10.1.0.1], conditions: {ready: false, serving: true, terminating: true}}, {addresses: [10.1.0.2], conditions: {ready: false, serving: false, terminating: true}}, {addresses: [10.1.0.3], conditions: {ready: false}}, {addresses: [10.1.0.4], conditions: {}}"),
-			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.1:8080+ 10.1.0.2:8080- 10.1.0.3:8080- 10.1.0.4:8080]"}},
+		{
+			"who is terminating and serving is the last resort; who is neither ready nor serving has its old connections", serviceYAML(one) + sliceYAML("x", "{port: 8080}",
+				"{addresses: [10.1.0.1], conditions: {ready: false, serving: true, terminating: true}}, {addresses: [10.1.0.2], conditions: {ready: false, serving: false, terminating: true}}, {addresses: [10.1.0.3], conditions: {ready: false}}, {addresses: [10.1.0.4], conditions: {}}"),
+			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.1:8080+ 10.1.0.2:8080- 10.1.0.3:8080- 10.1.0.4:8080]"},
+		},
 		{"a pod that says that it is not ready, one that is deleted, and one that has ended", strings.NewReplacer("10.244.0.10}", "10.244.0.10, conditions: [{type: Ready, status: 'False'}]}", "name: b,", "name: b, deletionTimestamp: '2026-01-01T00:00:00Z',",
 			"10.244.0.12}", "10.244.0.12, phase: Failed}", "app: db", "app: web").Replace(twoPods) + serviceYAML(one+", selector: {app: web}"), []string{"shop/web ClusterIP 172.30.0.1 6 80 [10.244.0.10:8080-* 10.244.0.11:8080+*]"}},
 		{"publishNotReadyAddresses makes all pods ready", strings.NewReplacer("10.244.0.10}", "10.244.0.10, conditions: [{type: Ready, status: 'False'}]}", "name: b,", "name: b, deletionTimestamp: '2026-01-01T00:00:00Z',").Replace(twoPods) +
@@ -139,20 +157,34 @@ func TestKubernetesServices(t *testing.T) {
 		{"loadBalancerSourceRanges are for the load balancer's address alone", serviceYAML("type: LoadBalancer, loadBalancerIP: 192.0.2.9, externalIPs: [192.0.2.8], allocateLoadBalancerNodePorts: false, loadBalancerSourceRanges: [203.0.113.0/24], "+one) + sliceYAML("x", "{port: 8080}", remote), []string{
 			"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.1:8080]", "shop/web ExternalIP 192.0.2.8 6 80 [10.1.0.1:8080]", "shop/web LoadBalancer 192.0.2.9 6 80 [10.1.0.1:8080] only [203.0.113.0/24]",
 		}},
-		{"a load balancer of another class is another's", serviceYAML("type: LoadBalancer, loadBalancerIP: 192.0.2.9, loadBalancerClass: example.com/other, allocateLoadBalancerNodePorts: false, "+one) + sliceYAML("x", "{port: 8080}", remote),
-			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.1:8080]"}},
-		{"hints for this zone are followed", edge + serviceYAML(one) + sliceYAML("x", "{port: 8080}", "{addresses: [10.1.0.1], hints: {forZones: [{name: there}]}}, {addresses: [10.1.0.2], hints: {forZones: [{name: here}]}}"),
-			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.2:8080]"}},
-		{"unless an endpoint has none", edge + serviceYAML(one) + sliceYAML("x", "{port: 8080}", "{addresses: [10.1.0.1], hints: {forZones: [{name: there}]}}, {addresses: [10.1.0.2], hints: {forZones: [{name: here}]}}, {addresses: [10.1.0.3]}"),
-			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.1:8080 10.1.0.2:8080 10.1.0.3:8080]"}},
-		{"or nobody is for this zone", edge + serviceYAML(one) + sliceYAML("x", "{port: 8080}", "{addresses: [10.1.0.1], hints: {forZones: [{name: there}]}}, {addresses: [10.1.0.2], hints: {forZones: [{name: elsewhere}]}}"),
-			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.1:8080 10.1.0.2:8080]"}},
-		{"hints for this node stand before those for its zone", edge + serviceYAML(one) + sliceYAML("x", "{port: 8080}", "{addresses: [10.1.0.1], hints: {forZones: [{name: here}], forNodes: [{name: you}]}}, {addresses: [10.1.0.2], hints: {forZones: [{name: here}], forNodes: [{name: me}]}}"),
-			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.2:8080]"}},
-		{"trafficDistribution prefers the zone by the endpoints' own zones where nobody wrote hints", edge + serviceYAML(one+", trafficDistribution: PreferClose") + sliceYAML("x", "{port: 8080}", "{addresses: [10.1.0.1], zone: there}, {addresses: [10.1.0.2], zone: here}"),
-			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.2:8080]"}},
-		{"PreferSameNode prefers the node", edge + serviceYAML(one+", trafficDistribution: PreferSameNode") + sliceYAML("x", "{port: 8080}", "{addresses: [10.1.0.1], zone: here, nodeName: you}, {addresses: [10.1.0.2], zone: here, nodeName: me}"),
-			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.2:8080*]"}},
+		{
+			"a load balancer of another class is another's", serviceYAML("type: LoadBalancer, loadBalancerIP: 192.0.2.9, loadBalancerClass: example.com/other, allocateLoadBalancerNodePorts: false, "+one) + sliceYAML("x", "{port: 8080}", remote),
+			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.1:8080]"},
+		},
+		{
+			"hints for this zone are followed", edge + serviceYAML(one) + sliceYAML("x", "{port: 8080}", "{addresses: [10.1.0.1], hints: {forZones: [{name: there}]}}, {addresses: [10.1.0.2], hints: {forZones: [{name: here}]}}"),
+			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.2:8080]"},
+		},
+		{
+			"unless an endpoint has none", edge + serviceYAML(one) + sliceYAML("x", "{port: 8080}", "{addresses: [10.1.0.1], hints: {forZones: [{name: there}]}}, {addresses: [10.1.0.2], hints: {forZones: [{name: here}]}}, {addresses: [10.1.0.3]}"),
+			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.1:8080 10.1.0.2:8080 10.1.0.3:8080]"},
+		},
+		{
+			"or nobody is for this zone", edge + serviceYAML(one) + sliceYAML("x", "{port: 8080}", "{addresses: [10.1.0.1], hints: {forZones: [{name: there}]}}, {addresses: [10.1.0.2], hints: {forZones: [{name: elsewhere}]}}"),
+			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.1:8080 10.1.0.2:8080]"},
+		},
+		{
+			"hints for this node stand before those for its zone", edge + serviceYAML(one) + sliceYAML("x", "{port: 8080}", "{addresses: [10.1.0.1], hints: {forZones: [{name: here}], forNodes: [{name: you}]}}, {addresses: [10.1.0.2], hints: {forZones: [{name: here}], forNodes: [{name: me}]}}"),
+			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.2:8080]"},
+		},
+		{
+			"trafficDistribution prefers the zone by the endpoints' own zones where nobody wrote hints", edge + serviceYAML(one+", trafficDistribution: PreferClose") + sliceYAML("x", "{port: 8080}", "{addresses: [10.1.0.1], zone: there}, {addresses: [10.1.0.2], zone: here}"),
+			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.2:8080]"},
+		},
+		{
+			"PreferSameNode prefers the node", edge + serviceYAML(one+", trafficDistribution: PreferSameNode") + sliceYAML("x", "{port: 8080}", "{addresses: [10.1.0.1], zone: here, nodeName: you}, {addresses: [10.1.0.2], zone: here, nodeName: me}"),
+			[]string{"shop/web ClusterIP 172.30.0.1 6 80 [10.1.0.2:8080*]"},
+		},
 	} {
 		m, faults := Compile(Input{Objects: objects(t, row.yaml)})
 		require.NoError(t, faults.Err(), row.why)
@@ -228,17 +260,25 @@ func TestServicesAtOnePlace(t *testing.T) {
 		why, yaml string
 		want      []string
 	}{
-		{"one clusterIP", of("a", "clusterIP: 172.30.0.1, ports: [{port: 80}]") + of("b", "clusterIP: 172.30.0.1, ports: [{port: 81}]"),
-			[]string{"Service default/b: spec.clusterIP: 172.30.0.1 belongs to Service default/a"}},
-		{"one port of an external address", of("a", "externalIPs: [192.0.2.9], ports: [{port: 80}]") + of("b", "externalIPs: [192.0.2.9], ports: [{port: 80}]"),
-			[]string{"Service default/b: spec.externalIPs[0]: TCP port 80 of 192.0.2.9 is taken (by Service default/a)"}},
+		{
+			"one clusterIP", of("a", "clusterIP: 172.30.0.1, ports: [{port: 80}]") + of("b", "clusterIP: 172.30.0.1, ports: [{port: 81}]"),
+			[]string{"Service default/b: spec.clusterIP: 172.30.0.1 belongs to Service default/a"},
+		},
+		{
+			"one port of an external address", of("a", "externalIPs: [192.0.2.9], ports: [{port: 80}]") + of("b", "externalIPs: [192.0.2.9], ports: [{port: 80}]"),
+			[]string{"Service default/b: spec.externalIPs[0]: TCP port 80 of 192.0.2.9 is taken (by Service default/a)"},
+		},
 		{"two ports of an external address are two places", of("a", "externalIPs: [192.0.2.9], ports: [{port: 80}]") + of("b", "externalIPs: [192.0.2.9], ports: [{port: 81}]"), nil},
 		{"as are two protocols", of("a", "externalIPs: [192.0.2.9], ports: [{port: 80}]") + of("b", "externalIPs: [192.0.2.9], ports: [{port: 80, protocol: UDP}]"), nil},
-		{"an external address that is a load balancer's as well", of("a", "type: LoadBalancer, loadBalancerIP: 192.0.2.9, ports: [{port: 80}]") + of("b", "externalIPs: [192.0.2.9], ports: [{port: 80}]"),
-			[]string{"Service default/b: spec.externalIPs[0]: TCP port 80 of 192.0.2.9 is taken (by Service default/a)"}},
+		{
+			"an external address that is a load balancer's as well", of("a", "type: LoadBalancer, loadBalancerIP: 192.0.2.9, ports: [{port: 80}]") + of("b", "externalIPs: [192.0.2.9], ports: [{port: 80}]"),
+			[]string{"Service default/b: spec.externalIPs[0]: TCP port 80 of 192.0.2.9 is taken (by Service default/a)"},
+		},
 		{"a Service's own load balancer's address may be an external one of it", of("a", "type: LoadBalancer, loadBalancerIP: 192.0.2.9, externalIPs: [192.0.2.9], ports: [{port: 80}]"), nil},
-		{"one node port", of("a", "type: NodePort, ports: [{port: 80, nodePort: 30080}]") + of("b", "type: NodePort, ports: [{port: 81, nodePort: 30080}]"),
-			[]string{"Service default/b: spec.ports: node port 30080 belongs to Service default/a"}},
+		{
+			"one node port", of("a", "type: NodePort, ports: [{port: 80, nodePort: 30080}]") + of("b", "type: NodePort, ports: [{port: 81, nodePort: 30080}]"),
+			[]string{"Service default/b: spec.ports: node port 30080 belongs to Service default/a"},
+		},
 	} {
 		_, faults := Compile(Input{Objects: objects(t, row.yaml)})
 		var got []string

@@ -330,8 +330,15 @@ func (r *Resolver) assign(plans map[*node]*plan, in Input, all bool) map[string]
 
 // build builds what is planned: pools first, then what refers to them.
 func (r *Resolver) build(plans map[*node]*plan, ids map[string]IDs) {
-	r.buildSources(ids)
 	servers := make(map[*node]struct{}, len(plans))
+	if changed := r.buildSources(ids); len(changed) > 0 {
+		uses := func(k sourceKey) bool { return slices.Contains(changed, k) }
+		for _, n := range r.nodes {
+			if slices.ContainsFunc(n.built.serverSources, uses) || slices.ContainsFunc(n.built.ruleSources, uses) {
+				servers[n] = struct{}{}
+			}
+		}
+	}
 	for n, p := range plans {
 		servers[n] = struct{}{}
 		had := n.built.ids

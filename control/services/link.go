@@ -1,7 +1,6 @@
 package services
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -218,14 +217,13 @@ func (r *Resolver) ask(n *node) {
 			}
 		}
 	}
-	if (n.request == nil) != (next == nil) {
-		r.reordered = true
+	switch {
+	case n.request == nil && next != nil:
+		r.asking.replace(nil, []*node{n})
+	case n.request != nil && next == nil:
+		r.asking.replace([]*node{n}, nil)
 	}
-	if n.request, n.grant = next, nil; next != nil {
-		r.asking[n.key] = n
-	} else {
-		delete(r.asking, n.key)
-	}
+	n.request, n.grant = next, nil
 }
 
 // foreign reports whether a load balancer of another class is to serve the node: Kubernetes' KEP 1959.
@@ -235,10 +233,7 @@ func (n *node) foreign(s *Settings) bool {
 
 // allocate finds out who has which addresses and node ports.
 func (r *Resolver) allocate(in vips.Input) {
-	if r.reordered {
-		r.requesters = slices.SortedFunc(maps.Values(r.asking), func(a, b *node) int { return vips.Compare(a.key, b.key) })
-		r.reordered = false
-	}
+	r.requesters, _ = r.asking.settle()
 	in.Requests = make([]*vips.Request, len(r.requesters))
 	for i, n := range r.requesters {
 		in.Requests[i] = n.request

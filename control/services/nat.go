@@ -81,8 +81,9 @@ func (r *Resolver) claimSources(claims map[string]*numbers.Claim, plans map[*nod
 	}
 }
 
-// buildSources makes the stocks of sources that are IPPools. What says the same stays the pointer that it was.
-func (r *Resolver) buildSources(ids map[string]IDs) {
+// buildSources makes the stocks of sources that are IPPools. What says the same stays the pointer that it was; it
+// returns those that do not.
+func (r *Resolver) buildSources(ids map[string]IDs) (changed []sourceKey) {
 	for k := range r.sources {
 		if r.sourceUsers[k] == (sourceUsers{}) {
 			delete(r.sources, k)
@@ -101,8 +102,10 @@ func (r *Resolver) buildSources(ids map[string]IDs) {
 		}
 		if had := r.sources[k]; had == nil || !reflect.DeepEqual(had, next) {
 			r.sources[k] = next
+			changed = append(changed, k)
 		}
 	}
+	return changed
 }
 
 // checkRules reports what is wrong with where a node's NAT rules hold.

@@ -95,9 +95,8 @@ type Resolver struct {
 
 	allocator  *vips.Allocator
 	has        [2]bool // there are pools of ClusterIPs, and of virtual servers' addresses
-	asking     map[service.Origin]*node
+	asking     list[node]
 	requesters []*node // asking: who asks for addresses or node ports, sorted as vips.Compare does
-	reordered  bool    // requesters are to be sorted
 	given      *vips.Result
 
 	spots   map[spotKey]*spot // where frontends are
@@ -179,7 +178,7 @@ func New() *Resolver {
 	return &Resolver{
 		nodes: map[service.Origin]*node{}, users: map[service.Origin]map[*node]struct{}{}, backing: map[service.Origin]*backing{},
 		unchecked: map[*node]struct{}{}, faulty: map[*node]struct{}{}, unplaced: map[*node]struct{}{}, unbuilt: map[*node]struct{}{},
-		allocator: vips.New(), asking: map[service.Origin]*node{}, spots: map[spotKey]*spot{}, touched: map[spotKey]struct{}{}, clashes: map[spotKey][]Fault{},
+		allocator: vips.New(), asking: newList(func(a, b *node) int { return vips.Compare(a.key, b.key) }), spots: map[spotKey]*spot{}, touched: map[spotKey]struct{}{}, clashes: map[spotKey][]Fault{},
 		population: newPopulation(), selecting: map[labelKey]map[*node]struct{}{}, grouping: map[*node]struct{}{}, written: map[*node]struct{}{},
 		stirred: map[service.Origin]struct{}{}, sourceUsers: map[sourceKey]sourceUsers{}, sources: map[sourceKey]*service.SourcePool{},
 		groups: map[service.Origin]*policy.Set{}, numbers: numbers.NewSpace(1, service.MaxGiven), parts: newParts(),
@@ -203,8 +202,7 @@ func (r *Resolver) Put(key service.Origin, value any) {
 		}
 		r.unplace(n)
 		if n.request != nil {
-			delete(r.asking, key)
-			r.reordered = true
+			r.asking.replace([]*node{n}, nil)
 		}
 		r.removed = append(r.removed, n)
 		r.disturb(key)
