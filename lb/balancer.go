@@ -30,6 +30,8 @@ type Balancer struct {
 
 	judged map[uint32]*service.NATRule // by ID: rules of which firewall rules see more, or nothing; nil: there are none
 
+	passive map[uint32]*service.Passive // what connections tell, by member
+
 	direct bool // packets of some servers are sent on as they are
 	idle   bool // there is nothing to do
 
@@ -124,6 +126,14 @@ func (b *Balancer) compilePools() error {
 			b.changed = append(b.changed, poolChange{p, x, b.membersOf(x)})
 		}
 		b.pools[x.ID] = p
+		if x.Passive != nil {
+			for _, m := range x.Members {
+				if b.passive == nil {
+					b.passive = map[uint32]*service.Passive{}
+				}
+				b.passive[m.ID] = x.Passive
+			}
+		}
 	}
 	return nil
 }

@@ -70,6 +70,9 @@ func (s *State) SessionEnded(w int, r *flowtable.Record) {
 			c.ended(r)
 		}
 	}
+	if b.Member != 0 && r.Unanswered() {
+		s.failed(b, r.End)
+	}
 	if b.Source != 0 {
 		original, back := &r.Keys[flowtable.Original], &r.Keys[flowtable.Reply]
 		s.sources.Give(b.Source, original, back.Dst, back.DstPort())

@@ -1,6 +1,7 @@
 package lb
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -43,6 +44,7 @@ type State struct {
 	rejector *reply.Rejector
 	resets   *reply.Resets
 	sweep    dataplane.Sweep
+	passive  passive
 
 	members  directory[member.Member]
 	servers  directory[Counts]
@@ -65,6 +67,7 @@ type State struct {
 type holding struct {
 	*member.Member
 	pools []*poolAtWork
+	out   bool // connections to it have failed: see passive
 }
 
 // poolAtWork is a pool of a configuration with what lives on in the next.
@@ -106,6 +109,8 @@ func NewState(c StateConfig) *State {
 		pools: map[uint32]*poolAtWork{}, holders: map[uint32]*holding{},
 		automaps: map[packet.Zone]*service.SourcePool{},
 	}
+	s.passive.wake = make(chan struct{}, 1)
+	s.passive.due.Store(math.MaxInt64)
 	s.sweep.Match, s.sweep.Why = s.unwanted, flowtable.EndMember
 	return s
 }
@@ -113,6 +118,7 @@ func NewState(c StateConfig) *State {
 // Tick does what time demands: it is for the end of each of a worker's turns.
 func (s *State) Tick(w *dataplane.Worker, now int64) {
 	s.sweep.Turn(w, now)
+	s.passive.tick(s, w, now)
 	s.resets.Tick(w, now)
 }
 

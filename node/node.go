@@ -81,6 +81,9 @@ type Node struct {
 	capped   map[uint16]bool // ports whose sessions are capped
 	settings control.Node    // in force since New
 
+	stop       chan struct{} // closed when the node is; nil: it was not started
+	background sync.WaitGroup
+
 	viewed
 }
 
@@ -115,6 +118,8 @@ func New(o Options, m *control.Model) (n *Node, err error) {
 			n.rules.SessionEnded(worker, r)
 			n.services.SessionEnded(worker, r)
 		},
+		Refused:  func(worker int, b flowtable.Binding, now int64) { n.services.Refused(worker, b, now) },
+		Answered: func(worker int, b flowtable.Binding, now int64) { n.services.Answered(worker, b, now) },
 		Sessions: limits.Sessions, PerSource: limits.SessionsPerSource,
 		Workers: workers, Seed: o.Seed, Timers: timers(&m.Node.Timers), Prefault: o.Prefault, ManualSweep: o.Virtual,
 	})
@@ -210,6 +215,8 @@ func (n *Node) Start(idle dataplane.Idle, nice int) error {
 		cpus = cpus[:workers]
 	}
 	n.started.Store(dataplane.Now())
+	n.stop = make(chan struct{})
+	n.background.Go(func() { n.services.Run(n.stop) })
 	return n.engine.Start(dataplane.RunConfig{CPUs: cpus, Idle: idle, Nice: nice})
 }
 
@@ -299,6 +306,11 @@ func (n *Node) Close() error {
 	defer n.mu.Unlock()
 	if n.engine != nil {
 		n.engine.Stop()
+	}
+	if n.stop != nil {
+		close(n.stop)
+		n.background.Wait()
+		n.stop = nil
 	}
 	n.shown.Store(nil)
 	n.closing.Lock()

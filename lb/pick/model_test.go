@@ -21,6 +21,7 @@ func eligible(r *rig) (ids []uint32, backups, lastResort bool) {
 			continue
 		}
 		switch {
+		case s.Admin == service.Draining && s.NotReady:
 		case s.Admin == service.Draining:
 			drains = append(drains, m.ID)
 		case s.Backup:
@@ -63,7 +64,7 @@ func TestModel(t *testing.T) {
 			case 0, 1:
 				r.health(i, member.Health(rnd.IntN(4)))
 			case 2:
-				r.change(i, func(m *service.Member) { m.Admin = service.Admin(rnd.IntN(3)) })
+				r.change(i, func(m *service.Member) { m.Admin, m.NotReady = service.Admin(rnd.IntN(3)), rnd.IntN(3) == 0 })
 			case 3:
 				r.change(i, func(m *service.Member) { m.MaxConnections = uint32(rnd.IntN(4)) })
 			}

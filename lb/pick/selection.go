@@ -46,6 +46,7 @@ const (
 	takes    standing = iota // connections
 	spare                    // is a backup that could
 	draining                 // serves its clients
+	unready                  // likewise, and is nobody's last resort
 	disabled
 	down
 )
@@ -61,6 +62,8 @@ func standingOf(m *member.Member) standing {
 		return disabled
 	case !health.Serves():
 		return down
+	case spec.Admin == service.Draining && spec.NotReady:
+		return unready
 	case spec.Admin == service.Draining:
 		return draining
 	case spec.Backup:

@@ -22,7 +22,7 @@ type Standing struct {
 	Why      string // why not, or why less than others: "down", "slow start 40 %", "full"…; empty otherwise
 }
 
-var standings = [...]string{spare: "backup, not needed", draining: "draining", disabled: "disabled", down: "down"}
+var standings = [...]string{spare: "backup, not needed", draining: "draining", unready: "not ready", disabled: "disabled", down: "down"}
 
 // State returns what the pool does with its members at a time, ns.
 func (p *Pool) State(now int64) State {
