@@ -16,10 +16,12 @@ func TestBenchFlags(t *testing.T) {
 		args []string
 		says []string
 	}{
-		{"a feature that is not there", []string{"--features", "l3,lb"}, []string{`"lb" can't be measured by this version`, "it knows l2,l3,dfw"}},
+		{"a feature that is not there", []string{"--features", "l3,qos"}, []string{`"qos" can't be measured by this version`, "it knows l2,l3,dfw,lb"}},
 		{"no feature", []string{"--features", ""}, []string{`features: ""`}},
 		{"rules, without a firewall", []string{"--rules", "10"}, []string{"--rules belongs to the feature dfw"}},
 		{"services, without a load balancer", []string{"--services", "1"}, []string{"--services belongs to the feature lb"}},
+		{"a load balancer without services", []string{"--features", "l3,lb", "--services", "0"}, []string{"services: 0 is not in 1 to 50000"}},
+		{"virtual servers, but nowhere to put their members", []string{"--features", "lb"}, []string{"features: want at least one of l2,l3"}},
 		{"another format than there are", []string{"-o", "yaml"}, []string{"-o yaml: want json"}},
 		{
 			"all that is wrong is told at once",
@@ -124,11 +126,18 @@ func TestBenchOfACapture(t *testing.T) {
 }
 
 func TestBenchOfFirstPackets(t *testing.T) {
-	got := sluice(t, "bench", "--new", "--flows", "5000", "--duration", "0s", "-o", "json")
-	require.Zero(t, got.status, got.err)
-	var r bench.Result
-	require.NoError(t, json.Unmarshal([]byte(got.out), &r))
-	require.Equal(t, 5000, r.FlowsSetUp)
-	require.Positive(t, r.NewSessionsPerSecond)
-	require.GreaterOrEqual(t, r.Packets, uint64(5000))
+	for features, more := range map[string][]string{
+		"l3": nil, "l2,l3,dfw,lb": {"--services", "30", "--workers", "2"},
+	} {
+		got := sluice(t, append([]string{"bench", "--new", "--flows", "5000", "--duration", "0s", "--features", features, "-o", "json"}, more...)...)
+		require.Zero(t, got.status, got.err)
+		var r bench.Result
+		require.NoError(t, json.Unmarshal([]byte(got.out), &r))
+		require.Equal(t, features, r.Features)
+		require.Equal(t, 5000, r.FlowsSetUp)
+		require.Positive(t, r.NewSessionsPerSecond)
+		require.GreaterOrEqual(t, r.Packets, uint64(5000))
+		require.Empty(t, r.Drops)
+		require.Zero(t, r.Ledger.Unexplained)
+	}
 }

@@ -30,6 +30,10 @@ func TestRun(t *testing.T) {
 		{"first packets of two workers", Config{Features: []Feature{L3}, Flows: 20000, Frame: 64, Workers: 2, New: true}},
 		{"through a firewall", Config{Features: []Feature{L2, L3, DFW}, Rules: 1000, Flows: 2000, Frame: 64, Workers: 1}},
 		{"first packets through a firewall", Config{Features: []Feature{L2, L3, DFW}, Rules: 100, Flows: 20000, Frame: 64, Workers: 2, New: true}},
+		{"to virtual servers", Config{Features: []Feature{L2, L3, LB}, Services: 30, Flows: 2000, Frame: 64, Workers: 1}},
+		{"to virtual servers, through a firewall", Config{Features: []Feature{L2, L3, DFW, LB}, Rules: 100, Services: 100, Flows: 2000, Frame: 64, Workers: 2}},
+		{"first packets to virtual servers", Config{Features: []Feature{L3, LB}, Services: 7, Flows: 20000, Frame: 64, Workers: 1, New: true}},
+		{"first packets to virtual servers, through a firewall", Config{Features: []Feature{L2, L3, DFW, LB}, Rules: 100, Services: 100, Flows: 20000, Frame: 64, Workers: 2, New: true}},
 		{"with a look at the stages", Config{Features: []Feature{L3}, Flows: 500, Frame: 64, Workers: 2, Stages: true}},
 	} {
 		t.Run(row.why, func(t *testing.T) {
@@ -44,6 +48,7 @@ func TestRun(t *testing.T) {
 			require.Equal(t, row.c.Flows, r.Flows)
 			require.Equal(t, row.c.Workers, r.Workers)
 			require.Equal(t, row.c.Rules, r.Rules)
+			require.Equal(t, row.c.Services, r.Services)
 			require.Equal(t, Names(row.c.Features), r.Features)
 			require.GreaterOrEqual(t, r.Packets, uint64(row.c.Workers))
 			require.GreaterOrEqual(t, r.Ledger.Received, r.Packets)
@@ -86,8 +91,11 @@ func TestValidateReportsAllFaults(t *testing.T) {
 		{"nothing is set", Config{}, "features: want at least one of l2,l3: packets have to go somewhere\nflows: 0 is not in 1 to 20000000\nframe: 0 is not in 60 to 1514\nworkers: 0 is not in 1 to 64\nduration: 0s is not positive"},
 		{"first packets have no duration", Config{Features: []Feature{L2}, Flows: 1, Frame: 64, Workers: 1, New: true}, ""},
 		{"a worker without a flow would wait for ever", Config{Features: []Feature{L2}, Flows: 1, Frame: 64, Workers: 2, Duration: 1}, "flows: 1 for 2 workers: want at least one each"},
-		{"features that are planned", Config{Features: []Feature{"lb", "qos"}, Flows: 1, Frame: 64, Workers: 1, Duration: 1}, "features: \"lb\" can't be measured by this version; it knows l2,l3,dfw\nfeatures: \"qos\" can't be measured by this version; it knows l2,l3,dfw"},
+		{"features that are planned", Config{Features: []Feature{"mirror", "qos"}, Flows: 1, Frame: 64, Workers: 1, Duration: 1}, "features: \"mirror\" can't be measured by this version; it knows l2,l3,dfw,lb\nfeatures: \"qos\" can't be measured by this version; it knows l2,l3,dfw,lb"},
 		{"rules, but nobody to pass them", Config{Features: []Feature{DFW}, Rules: 1, Flows: 1, Frame: 64, Workers: 1, Duration: 1}, "features: want at least one of l2,l3: packets have to go somewhere"},
+		{"virtual servers whose members are nowhere", Config{Features: []Feature{LB}, Services: 1, Flows: 1, Frame: 64, Workers: 1, Duration: 1}, "features: want at least one of l2,l3: packets have to go somewhere"},
+		{"a load balancer without virtual servers", Config{Features: []Feature{L3, LB}, Flows: 1, Frame: 64, Workers: 1, Duration: 1}, "services: 0 is not in 1 to 50000"},
+		{"a capture knows of no virtual servers", Config{Features: []Feature{L3, LB}, Services: 1, Flows: 1, Frame: 64, Workers: 1, Duration: 1, Pcap: "x.pcap"}, "features: lb goes to virtual servers, and the packets of a capture go where they do"},
 		{"a firewall without rules", Config{Features: []Feature{L3, DFW}, Flows: 1, Frame: 64, Workers: 1, Duration: 1}, "rules: 0 is not in 1 to 1000000"},
 	} {
 		err := row.c.Validate()
