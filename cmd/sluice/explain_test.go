@@ -29,7 +29,7 @@ func TestExplain(t *testing.T) {
 		}},
 		{"an enumeration has its values", "Port.spec.device.type", []string{"FIELD: type <string> -required-", "one of mem, pcap, tap, afpacket, afxdp"}},
 		{"a path may be that of a fault", "svc.spec.ports[0].port", []string{"KIND:       Service\nVERSION:    v1\n", "FIELD: port <integer> -required-", "    1 to 65535\n"}},
-		{"what is not in effect is said", "svc", []string{"IN EFFECT:  no: this version has no load balancer\n"}},
+		{"what is not in effect is said", "ing", []string{"IN EFFECT:  no: this version has no load balancer for HTTP\n"}},
 		{"a kind may have its group", "ingresses.networking.k8s.io.spec.rules", []string{"GROUP:      networking.k8s.io\nKIND:       Ingress\n", "FIELD: rules <[]IngressRule>", "  http\t<HTTPIngressRuleValue>\n"}},
 		{"preformatted lines stay as they are", "segment.spec.routerAdvertisement.mode", []string{"\n    SLAAC           made by the host         RA            A\n"}},
 		{"a mapping's values", "svc.spec.selector", []string{"FIELD: selector <map[string]string>"}},
@@ -67,7 +67,7 @@ func TestExplainKinds(t *testing.T) {
 	got := sluice(t, "explain")
 	require.Equal(t, exitOK, got.status)
 	require.Regexp(t, `^NAME +SHORTNAMES +APIVERSION +NAMESPACED +KIND +IN EFFECT\n`, got.out)
-	require.Regexp(t, `\nservices +svc +v1 +true +Service +no: this version has no load balancer\n`, got.out)
+	require.Regexp(t, `\ningresses +ing +networking.k8s.io/v1 +true +Ingress +no: this version has no load balancer for HTTP\n`, got.out)
 	require.Regexp(t, `\nsegments +seg +sluice.dev/v1 +false +Segment +yes\n`, got.out)
 	var list struct{ Items []explainedKind }
 	require.NoError(t, json.Unmarshal([]byte(sluice(t, "explain", "-o", "json").out), &list))

@@ -92,17 +92,17 @@ apiVersion: example.org/v1
 kind: Ship
 metadata: {name: x}
 ---
-apiVersion: v1
-kind: Service
+apiVersion: networking.k8s.io/v1
+kind: Ingress
 metadata: {name: front}
-spec: {ports: [{port: 80}]}
+spec: {defaultBackend: {service: {name: shop, port: {number: 80}}}}
 `
 	skipping := sluiceWith(t, t.Context(), site+more, "replay", "--in", in, "--config", "-", "--skip-unknown")
-	require.Regexp(t, `^skipped: -:\d+:1: Ship x: this version does not know the kind\nskipped: Service default/front: this version has no load balancer\n`, skipping.err)
+	require.Regexp(t, `^skipped: -:\d+:1: Ship x: this version does not know the kind\nskipped: Ingress default/front: this version has no load balancer for HTTP\n`, skipping.err)
 	require.Equal(t, []any{want.status, want.out}, []any{skipping.status, skipping.out}, "the rest is as without them")
 	refused := sluiceWith(t, t.Context(), site+strings.SplitAfter(more, "name: x}\n")[1], "replay", "--in", in, "--config", "-")
 	require.Equal(t, exitConfig, refused.status)
-	require.Contains(t, refused.err, "Service default/front is not supported by this version: this version has no load balancer; leave it out")
+	require.Contains(t, refused.err, "Ingress default/front is not supported by this version: this version has no load balancer for HTTP; leave it out")
 
 	got := sluiceWith(t, t.Context(), "kind: Port\n", "replay", "--config", "-", "--in", in)
 	require.Equal(t, exitConfig, got.status)

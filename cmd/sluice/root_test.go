@@ -126,11 +126,11 @@ func TestFaultsAreAllListed(t *testing.T) {
 // What can't be put into effect is refused before anything is written.
 func TestUnsupportedConfiguration(t *testing.T) {
 	dir := t.TempDir()
-	config := write(t, dir, "service.yaml", site+"---\napiVersion: v1\nkind: Service\nmetadata: {name: shop}\nspec: {clusterIP: 10.96.0.1, ports: [{port: 80}]}\n")
+	config := write(t, dir, "ingress.yaml", site+"---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: shop}\nspec: {defaultBackend: {service: {name: shop, port: {number: 80}}}}\n")
 	out := filepath.Join(dir, "out")
 	got := sluice(t, "replay", "--config", config, "--in", "web/a="+capture(t, dir, "a.pcap", question), "--out", out)
 	require.Equal(t, exitConfig, got.status)
-	require.True(t, strings.HasPrefix(got.err, "sluice: Service default/shop is not supported by this version: "), got.err)
+	require.True(t, strings.HasPrefix(got.err, "sluice: Ingress default/shop is not supported by this version: "), got.err)
 	require.NoDirExists(t, out)
 }
 
