@@ -47,6 +47,9 @@ type Decision struct {
 	Binding flowtable.Binding
 	Terms   flowtable.Terms // of the session, if one is made
 
+	// Overhead is how many bytes a stage will put before the packet: all of it has to fit where it goes. The permit keeps it.
+	Overhead uint8
+
 	// Clash: what the frame was to be translated to is another session's, so that this
 	// is a second try. There is no third.
 	Clash bool
@@ -63,6 +66,10 @@ type Decision struct {
 	hop     hopWords
 	outZone packet.Zone
 }
+
+// overheadShift is where Decision.Overhead begins in the flags of a permit: in the last 8 of them. Features use those from
+// 16 to 23.
+const overheadShift = 24
 
 // Done reports whether a decider has said what becomes of the frame.
 func (d *Decision) Done() bool { return d.outcome != undecided }
@@ -212,6 +219,7 @@ func (w *Worker) admit(v *Vector, i int, d *Decision) (id flowtable.ID, created,
 	v.Routed = v.Routed&^bit | d.hop.routed()<<i
 	translated := d.Translated != d.Info.Key
 	v.Translated &^= bit
+	d.Permit.Flags |= uint32(d.Overhead) << overheadShift
 	if translated {
 		v.Translated |= bit
 		d.Permit.Flags |= flowtable.Translated

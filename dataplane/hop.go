@@ -156,6 +156,14 @@ func (t *HopTable) Exit(index uint32) (port, mtu uint16) {
 	return uint16(s.w[0].Load() >> 48), mtu
 }
 
+// Zone returns the zone of a hop; 0 if there is no such hop.
+func (t *HopTable) Zone(index uint32) packet.Zone {
+	if int(index) >= len(t.slots) {
+		return 0
+	}
+	return packet.Zone(t.slots[index].zone.Load())
+}
+
 // Lookup returns a hop for display.
 func (t *HopTable) Lookup(index uint32) Hop {
 	var h hopWords

@@ -143,7 +143,7 @@ func check(w *Worker, v *Vector) {
 		in := &v.Info[i]
 		if !ok || !w.hops.load(uint32(hop), uint32(hop>>32), h) ||
 			h.routed()&unroutable(in) != 0 || in.Flags&packet.ICMPError != 0 ||
-			(in.IPLen > h.mtu() && !w.fits(v, i, h)) {
+			(in.IPLen+flags>>overheadShift > h.mtu() && !w.fits(v, i, h, flags>>overheadShift)) {
 			v.Hit &^= 1 << i
 			v.Todo |= 1 << i
 		}
@@ -186,14 +186,14 @@ func (v *Vector) link(i int) (link0, link1 uint64) {
 		uint64(binary.LittleEndian.Uint32(p[8:])) | uint64(v.In.Number)<<32 | flowtable.LinkValid
 }
 
-// fits reports whether a packet that is longer than the hop's MTU may pass
+// fits reports whether a packet that is longer than the hop's MTU, with the overhead, may pass
 // all the same: there is no limit, or its segments are within it.
-func (w *Worker) fits(v *Vector, i int, h *hopWords) bool {
+func (w *Worker) fits(v *Vector, i int, h *hopWords, overhead uint32) bool {
 	mtu := h.mtu()
 	if mtu == noMTU || h.flags()&HopFlood != 0 {
 		return true
 	}
-	return SegmentLen(w.arena.Meta(v.Buf[i]), &v.Info[i], v.Frame(i)) <= mtu
+	return SegmentLen(w.arena.Meta(v.Buf[i]), &v.Info[i], v.Frame(i))+overhead <= mtu
 }
 
 // SegmentLen returns the length of the IP packet that goes over the wire: the

@@ -11,6 +11,7 @@ type txQueue struct {
 	from  uint16 // port the frames came in by
 	mixed bool   // not all of them came in by from
 	work  bool   // some are super-frames, or have partial checksums
+	outer bool   // some are super-frames in another IP packet, which no device takes
 	bufs  [VectorSize]packet.Index
 }
 
@@ -60,13 +61,14 @@ func (w *Worker) enqueue(port uint16, b packet.Index, tags Tags) {
 	q, meta := &w.tx[port], w.arena.Meta(b)
 	if q.n == 0 {
 		w.dirty = append(w.dirty, port)
-		q.from, q.mixed, q.work = meta.InPort, false, false
+		q.from, q.mixed, q.work, q.outer = meta.InPort, false, false, false
 	}
 	q.bufs[q.n&(VectorSize-1)] = b
 	q.n++
 	q.bytes += int(meta.Len)
 	q.mixed = q.mixed || q.from != meta.InPort
 	q.work = q.work || meta.CsumPartial || meta.GSOType != packet.GSONone
+	q.outer = q.outer || meta.Outer != 0
 	if q.n == VectorSize {
 		w.flush(port)
 	}
@@ -162,7 +164,7 @@ func (w *Worker) flush(port uint16) {
 		for _, b := range bufs {
 			w.drop(b, packet.PortUnknown)
 		}
-	case q.work && !(config.Caps.CsumPartial && config.Caps.GSO):
+	case q.outer || q.work && !(config.Caps.CsumPartial && config.Caps.GSO):
 		w.flushSoftware(port, config, bufs)
 	case q.mixed:
 		for _, b := range bufs {
@@ -222,7 +224,7 @@ func (w *Worker) flushSoftware(port uint16, config *PortConfig, bufs []packet.In
 	for _, b := range bufs {
 		meta := w.arena.Meta(b)
 		switch {
-		case meta.GSOType != packet.GSONone && !config.Caps.GSO:
+		case meta.GSOType != packet.GSONone && (!config.Caps.GSO || meta.Outer != 0):
 			w.sendSegments(port, config, b)
 			continue
 		case meta.CsumPartial && !config.Caps.CsumPartial:

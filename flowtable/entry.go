@@ -29,7 +29,7 @@ func (id ID) Dir() Dir { return Dir(id & 1) }
 // Peer returns the opposite direction of the same session.
 func (id ID) Peer() ID { return id ^ 1 }
 
-// Flags of an Entry. Bits 8 and up are the features', who agree in node.
+// Flags of an Entry. Bits 8 to 15 are the pipeline's, as are 24 and up; bits 16 to 23 are the features', who agree in node.
 const (
 	// Settled: Worker.Track has nothing left to do for packets of this
 	// direction. The table's flag; a Permit does not change it.

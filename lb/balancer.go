@@ -32,8 +32,9 @@ type Balancer struct {
 
 	passive map[uint32]*service.Passive // what connections tell, by member
 
-	direct bool // packets of some servers are sent on as they are
-	idle   bool // there is nothing to do
+	direct  bool // packets of some servers are sent on as they are
+	tunnels bool // and some of those in IP packets
+	idle    bool // there is nothing to do
 
 	changed []poolChange              // to be made when it is in force
 	fresh   map[uint32]*member.Member // that begin with it, while it is compiled
@@ -77,8 +78,8 @@ func Compile(c *Config, s *State) (*Balancer, error) {
 		one := b.serverOf(x, old)
 		b.servers[x] = one
 		inOrder = append(inOrder, one)
-		b.direct = b.direct || x.Dispatch != service.Translate
 	}
+	b.findDirect()
 	b.frontends = newFrontends(inOrder)
 	inside := false
 	for i := range c.Zones {
@@ -86,13 +87,16 @@ func Compile(c *Config, s *State) (*Balancer, error) {
 		b.zones.Set(z.Zone, &z)
 		inside = inside || z.Inside
 	}
+	if b.tunnels {
+		b.findOuter(c.Zones)
+	}
 	if old != nil && slices.Equal(old.spec.Rules, spec.Rules) {
 		b.rules = old.rules
 	} else {
 		b.rules = nat.NewRules(spec.Rules)
 	}
 	b.fresh = nil
-	b.idle = len(spec.Servers)+len(spec.Rules) == 0 && !inside
+	b.idle = len(spec.Servers)+len(spec.Rules) == 0 && !inside && !b.direct
 	err = errors.Join(err, b.stock(c.Zones, old))
 	if err != nil {
 		return nil, fmt.Errorf("services: %w", err)
@@ -169,7 +173,7 @@ func (b *Balancer) serverOf(x *service.Server, old *Balancer) *server {
 		spec: x, counts: b.state.countsOf(x.ID), frontends: make([]frontend, len(x.Frontends)),
 		allowed: networks(x.Allowed), denied: networks(x.Denied),
 	}
-	one.counts.encapsulates.Store(x.Dispatch == service.DirectIPIP)
+	one.counts.dispatch.Store(uint32(x.Dispatch))
 	if x.MaxRate != 0 {
 		one.rate = dataplane.NewLimiter(x.MaxRate, x.MaxRate)
 	}

@@ -25,15 +25,22 @@ type Zone struct {
 	Uplink bool // connections from there are from outside
 	// Inside: what comes from there is the node's own. No rule is asked about it, and members take it for their router's.
 	Inside bool
+
+	// outer are the addresses that IP packets for members come from which leave by the zone; see Balancer.findOuter.
+	outer [2]packet.Addr
 }
 
 // AddOwn notes an address of the router's; the first of an IP version holds.
 func (z *Zone) AddOwn(a packet.Addr) {
-	family := 1
+	if own := &z.Own[family(a)]; *own == (packet.Addr{}) {
+		*own = a
+	}
+}
+
+// family is where addresses of a's IP version are in Zone.Own.
+func family(a packet.Addr) int {
 	if a.Is4() {
-		family = 0
+		return 0
 	}
-	if z.Own[family] == (packet.Addr{}) {
-		z.Own[family] = a
-	}
+	return 1
 }

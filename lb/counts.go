@@ -15,7 +15,7 @@ type Counts struct {
 
 	packets, bytes [2]atomic.Uint64 // of sessions that have ended, by flowtable.Dir
 
-	encapsulates atomic.Bool // packets go to members in IP packets
+	dispatch atomic.Uint32 // how packets get to members: a service.Dispatch
 
 	gone   atomic.Bool // it is in no configuration any more
 	listed bool        // it is in State.listed; under State.mu

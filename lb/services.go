@@ -84,20 +84,15 @@ func (b *Balancer) resume(d *dataplane.Decision) {
 	if !b.direct && b.judged == nil {
 		return
 	}
-	bound := table.Binding(d.Session)
-	if r := b.judged[bound.Rule]; r != nil {
-		judge(d, r)
+	if b.judged != nil {
+		if r := b.judged[table.Binding(d.Session).Rule]; r != nil {
+			judge(d, r)
+		}
 	}
-	if !b.direct || d.Session.Dir() == flowtable.Reply || bound.Service == 0 {
-		return
-	}
-	m := b.state.members.get(MemberID(&bound))
-	if m == nil || table.Entry(d.Session.Peer()).Key.Src == m.Spec().Address {
-		return
-	}
-	d.Via = m.Spec().Address
-	if b.encapsulates(bound.Service) {
-		d.Permit.Flags |= Encapsulated
+	if b.direct {
+		if m, how := b.sentOn(table, d.Session); m != nil {
+			sendOn(d, m, how)
+		}
 	}
 }
 
@@ -139,17 +134,13 @@ func (b *Balancer) connect(d *dataplane.Decision, z *Zone, c *choice) {
 	c.member = m
 	d.Binding.Service, d.Binding.Member = s.spec.ID, m.ID|uint32(why)<<idBits
 	spec := m.Spec()
-	switch s.spec.Dispatch {
-	case service.Translate:
-		d.Translated.Dst = spec.Address
-		if spec.Port != 0 {
-			d.Translated.Tail = d.Translated.Tail&^(0xffff<<16) | uint64(spec.Port)<<16
-		}
-	case service.DirectIPIP:
-		d.Permit.Flags |= Encapsulated
-		d.Via = spec.Address
-	case service.DirectL2:
-		d.Via = spec.Address
+	if s.spec.Dispatch != service.Translate {
+		sendOn(d, m, s.spec.Dispatch)
+		return
+	}
+	d.Translated.Dst = spec.Address
+	if spec.Port != 0 {
+		d.Translated.Tail = d.Translated.Tail&^(0xffff<<16) | uint64(spec.Port)<<16
 	}
 }
 

@@ -285,7 +285,7 @@ func (n *Node) apply(m *control.Model, open func(*control.Model) ([]*openPort, e
 func (n *Node) snapshot(m *control.Model, opened []*openPort, f *route.Forwarder, hosts *dhcp.Server, rules *firewall.Firewall, services *lb.Balancer) *dataplane.Snapshot {
 	s := &dataplane.Snapshot{
 		Epoch: n.epoch + 1, Revision: m.Revision,
-		Stages: stages(n.routes), Deciders: deciders(f, hosts, rules, services),
+		Stages: stages(n.routes, services), Deciders: deciders(f, hosts, rules, services),
 		Admit: []dataplane.Admitter{rules.Admitter()}, Conclude: []dataplane.Concluder{rules.Concluder(), services.Concluder()},
 		Refresh: []dataplane.Refresher{f.Refresher()}, RefreshNs: f.RefreshNs(),
 		Tickers: []dataplane.Ticker{f, hosts, n.rules, n.services},

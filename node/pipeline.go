@@ -1,6 +1,8 @@
 package node
 
 import (
+	"slices"
+
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/dataplane/translate"
 	"github.com/sluice-net/sluice/dhcp"
@@ -12,21 +14,23 @@ import (
 // The order of the pipeline and of the decision. This is the one place where
 // either is written; a feature's stage or decider gets its line here.
 
-// stages are what each vector goes through.
-func stages(s *route.State) []dataplane.Stage {
-	return []dataplane.Stage{
-		dataplane.StageParse,     // segment, tags, headers
-		dataplane.StageStorm,     // limits on frames to many
-		dataplane.StageFragments, // ports for later fragments
-		dataplane.StageLookup,    // flow entries
-		dataplane.StageCheck,     // permits in force
-		dataplane.StageDecide,    // the rest, by the deciders below
-		dataplane.StageTrack,     // session states, counters
-		dataplane.StageRewrite,   // headers of what is routed
-		translate.Stage,          // addresses and ports, of what has others by now
-		s.StageFragment(),        // packets that are too long for their way out
+// stages are what each vector goes through: of these, those that have something to do.
+func stages(s *route.State, services *lb.Balancer) []dataplane.Stage {
+	all := []dataplane.Stage{
+		dataplane.StageParse,        // segment, tags, headers
+		dataplane.StageStorm,        // limits on frames to many
+		dataplane.StageFragments,    // ports for later fragments
+		dataplane.StageLookup,       // flow entries
+		dataplane.StageCheck,        // permits in force
+		dataplane.StageDecide,       // the rest, by the deciders below
+		dataplane.StageTrack,        // session states, counters
+		dataplane.StageRewrite,      // headers of what is routed
+		translate.Stage,             // addresses and ports, of what has others by now
+		services.StageEncapsulate(), // IP in IP, to members that want it
+		s.StageFragment(),           // packets that are too long for their way out
 		dataplane.StageTransmit,
 	}
+	return slices.DeleteFunc(all, func(s dataplane.Stage) bool { return s.Run == nil })
 }
 
 // deciders answer for first packets, and for packets after a change.

@@ -44,7 +44,11 @@ type Meta struct {
 	CsumPartial bool
 	CsumValid   bool // the device has verified the transport checksum
 
-	_ [3]byte
+	// Outer is the size of an IP header before that of the packet which the super-frame is: each segment gets
+	// one. 0: there is none. Valid iff GSOType != GSONone.
+	Outer uint8
+
+	_ [2]byte
 
 	// Mark is the driver's own number for the frame, 0 for none; copies keep
 	// it. Replay finds a frame's place in its capture by it.

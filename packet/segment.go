@@ -11,10 +11,10 @@ const gsoECN = 0x80
 // segmentation is what cutting needs to know about a super-frame. Offsets are
 // from the start of the frame.
 //
-//	| Ethernet, tags | IP, extensions | TCP or UDP | payload ........ | padding |
-//	                 ^ l3             ^ l4         ^ payload         ^ end
+//	| Ethernet, tags | outer IP, if any | IP, extensions | TCP or UDP | payload ........ | padding |
+//	                 ^ outer            ^ l3             ^ l4         ^ payload         ^ end
 type segmentation struct {
-	l3, l4, payload, end int
+	outer, l3, l4, payload, end int
 
 	src, dst Addr
 	v4       bool
@@ -36,7 +36,7 @@ func Segment(c *Cache, i Index, out []Index) (n int, r Reason) {
 	m := a.Meta(i)
 	stripJumbogram(a, i)
 	frame := a.Frame(i)
-	s, valid := segmentationOf(frame, m.GSOType&^gsoECN)
+	s, valid := segmentationOf(frame, m.GSOType&^gsoECN, int(m.Outer))
 	size := s.end - s.payload
 	mss := int(m.GSOSize)
 	if !valid || mss == 0 || s.payload+min(mss, size) > a.LongestFrame() {
@@ -80,6 +80,9 @@ func (s *segmentation) finish(seg []byte, k, offset int, last bool, pseudo uint3
 	} else {
 		be.PutUint16(ip[4:], uint16(len(seg)-s.l3-40))
 	}
+	if s.outer != s.l3 {
+		SetIPLength(seg[s.outer:])
+	}
 	field := 6
 	if s.proto == ProtoTCP {
 		field = 16
@@ -101,12 +104,12 @@ func (s *segmentation) finish(seg []byte, k, offset int, last bool, pseudo uint3
 	be.PutUint16(l4[field:], hc)
 }
 
-// segmentationOf finds the parts of a super-frame. Meta.HdrLen and CsumStart
+// segmentationOf finds the parts of a super-frame, with an outer IP header of so many bytes. Meta.HdrLen and CsumStart
 // are not asked: the first is a hint only (virtio 1.2 section 5.1.6.2), and
 // cutting must not trust either.
-func segmentationOf(frame []byte, gso uint8) (s segmentation, valid bool) {
-	l3, etherType := networkHeader(frame)
-	s.l3 = l3
+func segmentationOf(frame []byte, gso uint8, outer int) (s segmentation, valid bool) {
+	l3, etherType := innerHeader(frame, outer)
+	s.outer, s.l3 = l3-outer, l3
 	ip := frame[l3:]
 	var headers int // length of the IP header with extensions
 	switch {
@@ -176,13 +179,28 @@ func networkHeader(frame []byte) (l3 int, etherType uint16) {
 	return len(frame), 0
 }
 
+// innerHeader is networkHeader for a packet behind an outer IP header of so many bytes.
+func innerHeader(frame []byte, outer int) (l3 int, etherType uint16) {
+	l3, etherType = networkHeader(frame)
+	if outer == 0 {
+		return l3, etherType
+	}
+	if l3 += outer; l3 >= len(frame) {
+		return l3 - outer, 0
+	}
+	if frame[l3]>>4 == 6 {
+		return l3, EtherTypeIPv6
+	}
+	return l3, EtherTypeIPv4
+}
+
 // stripJumbogram takes the hop-by-hop header out that Linux puts into IPv6
 // super-frames beyond 64 KiB (RFC 2675) and that no segment must carry: what
 // precedes it moves up against what follows. The payload length stays 0.
 func stripJumbogram(a *Arena, i Index) {
 	const size = 8
 	frame := a.Frame(i)
-	l3, etherType := networkHeader(frame)
+	l3, etherType := innerHeader(frame, int(a.Meta(i).Outer))
 	if etherType != EtherTypeIPv6 || len(frame) < l3+40+size {
 		return
 	}

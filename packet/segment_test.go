@@ -322,7 +322,7 @@ func FuzzSegment(f *testing.F) {
 		for _, o := range out[:n] {
 			a.Check(o)
 			seg := a.Frame(o)
-			s, valid := segmentationOf(seg, gsoType&^gsoECN)
+			s, valid := segmentationOf(seg, gsoType&^gsoECN, 0)
 			require.True(t, valid)
 			require.Equal(t, len(seg), s.end)
 			require.LessOrEqual(t, s.end-s.payload, int(gsoSize))

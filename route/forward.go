@@ -97,15 +97,15 @@ func (f *Forwarder) flood(d *dataplane.Decision, seg *segment) {
 	d.Flood(seg.list)
 }
 
-// tooLong reports whether a frame's payload exceeds an MTU; 0 is no limit. A
+// tooLong reports whether a frame's payload, with what will be put before it, exceeds an MTU; 0 is no limit. A
 // super-frame counts as its segments do.
 func tooLong(d *dataplane.Decision, mtu uint32) bool {
 	if mtu == 0 {
 		return false
 	}
-	n := d.Info.IPLen
+	n, overhead := d.Info.IPLen, uint32(d.Overhead)
 	if n == 0 {
 		n = uint32(len(d.Frame())) - uint32(d.Info.L3)
 	}
-	return n > mtu && (d.Info.IPLen == 0 || dataplane.SegmentLen(d.Meta(), d.Info, d.Frame()) > mtu)
+	return n+overhead > mtu && (d.Info.IPLen == 0 || dataplane.SegmentLen(d.Meta(), d.Info, d.Frame())+overhead > mtu)
 }

@@ -70,6 +70,8 @@ func (r *routerState) cutAll(w *dataplane.Worker, v *dataplane.Vector) {
 // before the last overtake frames of the vector that came earlier; reassembly
 // does not mind.
 //
+// What a stage has put between Ethernet and the packet goes with each of them: an outer IP header, whose length alone differs.
+//
 //	| Ethernet | header | payload ..............................|
 //	|          |        |  1st     |  2nd     | ... |   last    |
 //	                               | Ethernet | hdr | payload   |   frame i afterwards
@@ -103,7 +105,7 @@ func cutOne(w *dataplane.Worker, v *dataplane.Vector, i int, c *cut) {
 		copy(out, frame[:l3])
 		copy(out[l3:], header)
 		copy(out[l3+len(header):], payload[at:at+size])
-		finishFragment(out[l3:], offset+at, true)
+		finishFragment(out, l3, offset+at, true)
 		w.SendReplica(c.port, f, c.tags)
 		if at == 0 {
 			header = packet.IPv4(later[:copyHeader(later[:], whole)])
@@ -120,20 +122,22 @@ func cutOne(w *dataplane.Worker, v *dataplane.Vector, i int, c *cut) {
 	w.Arena().TrimFront(b, start)
 	size := len(header) + len(payload) - at
 	w.Arena().Trim(b, int(meta.Len)-l3-size) // padding after the packet
-	finishFragment(w.Arena().Frame(b)[l3:], offset+at, more)
+	finishFragment(w.Arena().Frame(b), l3, offset+at, more)
 
 	v.Off[i], v.Len[i] = meta.Off, meta.Len
 	in.IPLen, in.L4, in.FragOff = uint32(size), in.L3+uint16(len(header)), uint16(offset+at)
 	in.Flags |= packet.IsFragment | packet.IsLaterFragment
 }
 
-// finishFragment fills in what is a fragment's own in the header of ip, which
-// ends where the fragment does.
-func finishFragment(ip []byte, offset int, more bool) {
-	p := packet.IPv4(ip)
-	p.SetLength(uint16(len(ip)))
+// finishFragment fills in what is a fragment's own in the header at l3 of a frame, which
+// ends where the fragment does, and in that of the packet it is in, if there is one.
+func finishFragment(frame []byte, l3, offset int, more bool) {
+	p := packet.IPv4(frame[l3:])
 	p.SetFragment(false, more, uint16(offset))
-	p.UpdateChecksum()
+	packet.SetIPLength(p)
+	if l3 > packet.EthernetSize {
+		packet.SetIPLength(frame[packet.EthernetSize:])
+	}
 }
 
 // copyHeader writes the header of all fragments but the first: of the options it has

@@ -163,11 +163,13 @@ func (f *Forwarder) forward(d *dataplane.Decision, seg *segment, ref hopRef) {
 		}
 	}
 	if tooLong(d, uint32(mtu)) {
+		room := mtu - min(mtu, uint16(d.Overhead))
 		if !mayFragment(d) {
-			f.refuse(d, seg, packet.FragmentationNeeded, answer.TooBig, uint32(mtu))
+			f.refuse(d, seg, packet.FragmentationNeeded, answer.TooBig, uint32(room))
 			return
 		}
 		hop := hops.Lookup(ref.index)
+		hop.MTU = room
 		f.state.routers.cuts[d.W.ID()].add(d.Buf, &hop)
 	}
 	d.Forward(ref.index, ref.gen)

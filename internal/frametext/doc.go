@@ -4,6 +4,7 @@
 //	udp 10.0.0.1:9 > 10.0.0.2:53 len 12
 //	tcp 10.0.0.1:1000 > 10.0.0.2:80 SA seq 5 ack 7 win 100 mss 1460 wscale 7
 //	icmp 10.0.0.2 > 10.0.0.1 unreachable port quote { udp 10.0.0.1:9 > 10.0.0.2:53 len 12 }
+//	ip 10.0.0.1 > 10.0.0.2 proto 4 quote { udp 192.0.2.1:9 > 192.0.2.2:53 len 12 }
 //	arp 10.0.0.1 who-has 10.0.0.2
 //
 // # Grammar
@@ -54,7 +55,7 @@
 //
 //	data "TEXT"         payload; a Go string
 //	hex HEX             payload
-//	quote { line }      payload of an ICMP error: an IP packet
+//	quote { line }      payload of an ICMP error, or of IP in IP (proto 4 and 41): an IP packet
 //	len N               N bytes of payload: what is given, then a b c ... z a b ... by its place
 //
 //	badcsum, csum N     transport checksum wrong, or N

@@ -130,7 +130,7 @@ const (
 	hasEcho                         // ICMP id and seq
 	hasMTU                          // in the second word
 	hasRest                         // nothing else is known of the second word
-	hasQuote                        // ICMP error
+	hasQuote                        // ICMP error, IP in IP
 	hasTarget                       // neighbour discovery with a target
 	hasLLOption                     // neighbour discovery with a link-layer address option
 	hasAdvert                       // neighbour advertisement's flags
@@ -242,6 +242,9 @@ func (s *spec) has(link bool) feature {
 		} else {
 			f |= hasV4
 		}
+	}
+	if s.kind == kindIP && (s.proto == packet.ProtoIPIP || s.proto == packet.ProtoIPv6) {
+		f |= hasQuote
 	}
 	if s.kind == kindSCTP {
 		switch s.chunk {
