@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-net/sluice/dataplane"
 	"github.com/sluice-net/sluice/export"
 	"github.com/sluice-net/sluice/flowtable"
+	"github.com/sluice-net/sluice/node"
 	"github.com/sluice-net/sluice/node/dfwlog"
 	"github.com/sluice-net/sluice/packet"
 )
@@ -34,6 +35,7 @@ type Drop struct {
 	Protocol  string      `json:"protocol"`
 	Sport     uint16      `json:"sport"`
 	Dport     uint16      `json:"dport"`
+	Service   string      `json:"service,omitempty"` // the virtual server that listens where it was to go
 }
 
 // output collects what a replay has to say. It is the engine's tap for drops.
@@ -53,8 +55,9 @@ type output struct {
 	firewallFile *os.File
 	firewallText *bufio.Writer
 
-	owners map[owner]export.Endpoint
-	scopes map[packet.Zone]uint32
+	owners   map[owner]export.Endpoint
+	scopes   map[packet.Zone]uint32
+	services *node.ServiceNames
 }
 
 // owner is an address in the address space of a router's segments.
@@ -149,6 +152,8 @@ func (o *output) drop(port string, index int64, frame []byte, in *packet.Info, r
 		if in.Has(packet.ICMPError) {
 			// The packet's own, not those of what it quotes.
 			key.Src, key.Dst = packet.Addresses(frame, in)
+		} else {
+			d.Service = o.services.At(o.scopes[key.Zone()], key.Dst, in.Proto, key.DstPort())
 		}
 		src, dst := key.Src.Netip(), key.Dst.Netip()
 		d.Src, d.Dst = &src, &dst
@@ -188,6 +193,7 @@ func (o *output) sortRecords() {
 // findOwners prepares the names of flow endpoints.
 func (o *output) findOwners() {
 	m := o.run.config.Model
+	o.services = node.NewServiceNames(m)
 	o.scopes = map[packet.Zone]uint32{}
 	for i := range m.Segments {
 		o.scopes[packet.Zone(m.Segments[i].Zone)] = m.Segments[i].Scope
@@ -241,6 +247,7 @@ func (o *output) writeFlows() error {
 	log := export.FlowLog{
 		WallClock: o.run.clock.capture, Revision: o.run.config.Model.Revision,
 		Endpoint: func(z packet.Zone, ip netip.Addr) export.Endpoint { return o.owners[owner{o.scopes[z], ip}] },
+		Bound:    o.services.Bound,
 	}
 	return writeFile(filepath.Join(o.dir, "flows.jsonl"), func(w io.Writer) error {
 		lines := json.NewEncoder(w)
