@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strconv"
+	"sync"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -97,11 +99,7 @@ func decode(name string, data []byte, opt Options) ([]*Object, Faults) {
 		f.File = name
 		return nil, Faults{*f}
 	}
-	d := &decoder{
-		file: name, opt: opt, fields: map[reflect.Type][]shape.Field{},
-		// Each node has at least a byte; what is beyond that, aliases made.
-		budget: budget{left: 2*len(data) + 100000},
-	}
+	d := newDecoder(name, len(data), opt)
 	trimmed := bytes.TrimSpace(data)
 	if filepath.Ext(name) == ".json" || len(trimmed) > 0 && trimmed[0] == '{' && json.Valid(trimmed) {
 		roots, fault := parseJSON(data)
@@ -112,16 +110,59 @@ func decode(name string, data []byte, opt Options) ([]*Object, Faults) {
 			d.root(nil, n)
 		}
 	} else {
-		for _, doc := range splitDocuments(string(data)) {
-			roots, faults := doc.parse()
-			d.faults = append(d.faults, faults...)
-			for _, n := range roots {
-				d.root(doc, n)
-			}
-		}
+		d.documents(splitDocuments(string(data)), len(data))
 	}
 	d.clamp(data)
 	return d.objects, d.faults
+}
+
+// newDecoder makes a decoder of size bytes.
+func newDecoder(name string, size int, opt Options) *decoder {
+	return &decoder{
+		file: name, opt: opt, fields: map[reflect.Type][]shape.Field{},
+		// Each node has at least a byte; what is beyond that, aliases made.
+		budget: budget{left: 2*size + 100000},
+	}
+}
+
+// documentsAlone is how many documents one goroutine decodes: 20 ms of work.
+const documentsAlone = 512
+
+// documents decodes YAML documents, which have nothing to do with each other: many of them by all processors. What they
+// come to is in the order of the documents all the same.
+func (d *decoder) documents(list []*document, size int) {
+	parts := min(len(list)/documentsAlone, runtime.GOMAXPROCS(0))
+	if parts < 2 {
+		for _, doc := range list {
+			d.document(doc)
+		}
+		return
+	}
+	decoders := make([]*decoder, parts)
+	var all sync.WaitGroup
+	for i := range decoders {
+		part := list[i*len(list)/parts : (i+1)*len(list)/parts]
+		decoders[i] = newDecoder(d.file, size/parts, d.opt)
+		all.Go(func() {
+			for _, doc := range part {
+				decoders[i].document(doc)
+			}
+		})
+	}
+	all.Wait()
+	for _, part := range decoders {
+		d.objects = append(d.objects, part.objects...)
+		d.faults = append(d.faults, part.faults...)
+		d.skipped = append(d.skipped, part.skipped...)
+	}
+}
+
+func (d *decoder) document(doc *document) {
+	roots, faults := doc.parse()
+	d.faults = append(d.faults, faults...)
+	for _, n := range roots {
+		d.root(doc, n)
+	}
 }
 
 // decoder collects what a file holds.

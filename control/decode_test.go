@@ -1,8 +1,10 @@
 package control
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -212,5 +214,46 @@ func TestEncodingFaults(t *testing.T) {
 	} {
 		_, faults := Decode("a.yaml", []byte(row.text), Options{})
 		require.Equal(t, row.want, faults.Error(), row.why)
+	}
+}
+
+// TestManyDocuments: several goroutines decode them, and nobody can tell.
+func TestManyDocuments(t *testing.T) {
+	const documents = 4 * documentsAlone
+	var text strings.Builder
+	for i := range documents {
+		switch {
+		case i%700 == 7:
+			text.WriteString("---\napiVersion: sluice.dev/v1\nkind: Segment\nmetadata: {name: faulty}\nspec: {mtu: 1}\n")
+		case i%900 == 9:
+			text.WriteString("---\napiVersion: example.org/v1\nkind: Ship\nmetadata: {name: x}\n")
+		default:
+			fmt.Fprintf(&text, "---\napiVersion: sluice.dev/v1\nkind: Segment\nmetadata: {name: s%d}\n", i)
+		}
+	}
+	decode := func(processors int) (objects []*Object, faults Faults, skipped []Skipped) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
+		o, f := Decode("many.yaml", []byte(text.String()), Options{SkipUnknown: true, Skipped: func(s Skipped) { skipped = append(skipped, s) }})
+		return o, f, skipped
+	}
+	_, faults, skipped := decode(1)
+	_, parallelFaults, parallelSkipped := decode(4)
+	require.Len(t, faults, 3)
+	require.Equal(t, faults, parallelFaults)
+	require.Len(t, skipped, 3)
+	require.Equal(t, skipped, parallelSkipped)
+
+	good := strings.ReplaceAll(text.String(), "spec: {mtu: 1}\n", "")
+	good = strings.Replace(strings.Replace(good, "name: faulty", "name: a", 1), "name: faulty", "name: b", 1)
+	text.Reset()
+	text.WriteString(good)
+	one, faults, _ := decode(1)
+	require.Empty(t, faults)
+	many, faults, _ := decode(4)
+	require.Empty(t, faults)
+	require.Len(t, many, documents-3)
+	for i := range one {
+		require.Equal(t, one[i].Key(), many[i].Key())
+		require.Equal(t, one[i].Value, many[i].Value)
 	}
 }
