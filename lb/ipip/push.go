@@ -45,7 +45,7 @@ func Push(a *packet.Arena, b packet.Index, in *packet.Info, src, dst packet.Addr
 	}
 	frame := a.Frame(b)
 	copy(frame, frame[size:size+l3])
-	putHeader(frame[l3:l3+size+int(in.IPLen)], in, src, dst)
+	putHeader(frame[l3:], in, src, dst)
 	etherType := uint16(packet.EtherTypeIPv4)
 	if size == packet.IPv6Size {
 		etherType = packet.EtherTypeIPv6
@@ -62,7 +62,8 @@ func Push(a *packet.Arena, b packet.Index, in *packet.Info, src, dst packet.Addr
 // maxSize is what IPv4's total length can say. IPv6's length could say 40 bytes more, which no link takes.
 const maxSize = 0xffff
 
-// putHeader writes the header of outer, an IP packet that carries the one that in describes.
+// putHeader writes the header of outer, an IP packet that carries the one that in describes. That of a super-frame may be longer
+// than the header can say: then it says 0, which its segments' do not.
 //
 // The traffic class is copied: DSCP, so that who queues on the way sees what the packet is; ECN, as RFC 6040 section 4.1 has it in
 // normal mode, so that who is congested can say so. The header has DF, whether or not the packet inside has: fragments of packets
@@ -73,19 +74,32 @@ func putHeader(outer []byte, in *packet.Info, src, dst packet.Addr) {
 	if in.Has(packet.IsIPv6) {
 		proto = packet.ProtoIPv6
 	}
+	length := in.IPLen
 	if dst.Is4() {
-		(&packet.IPv4Fields{TOS: in.TOS, TTL: TTL, Proto: proto, DontFragment: true, Src: src, Dst: dst}).Put(outer)
-	} else {
-		(&packet.IPv6Fields{TrafficClass: in.TOS, HopLimit: TTL, NextHeader: proto, FlowLabel: flowLabel(in), Src: src, Dst: dst}).Put(outer)
+		length += packet.IPv4MinSize
 	}
-	packet.SetIPLength(outer)
+	if length > maxSize {
+		length = 0
+	}
+	if dst.Is4() {
+		(&packet.IPv4Fields{
+			TOS: in.TOS, TTL: TTL, Proto: proto, DontFragment: true, Length: uint16(length), Src: src, Dst: dst,
+		}).Put(outer)
+		return
+	}
+	(&packet.IPv6Fields{
+		TrafficClass: in.TOS, HopLimit: TTL, NextHeader: proto, PayloadLen: uint16(length), FlowLabel: flowLabel(in), Src: src, Dst: dst,
+	}).Put(outer)
 }
 
 // flowLabel returns one for the flow that a packet is of, so that who spreads load on the way keeps it together (RFC 6438
 // section 3): a hash of its tuple.
 func flowLabel(in *packet.Info) uint32 {
+	const golden = 0x9e3779b97f4a7c15 // 2^64 over the golden ratio
 	k := &in.Key
-	h := k.Src[0] ^ k.Src[1] ^ k.Dst[0] ^ k.Dst[1] ^ k.Tail&^(uint64(packet.MaxZone)<<32)
-	h *= 0x9e3779b97f4a7c15 // 2^64 over the golden ratio
-	return uint32(h >> 44)
+	h := k.Tail &^ (uint64(packet.MaxZone) << 32)
+	for _, word := range [4]uint64{k.Src[0], k.Src[1], k.Dst[0], k.Dst[1]} {
+		h = (h*golden)>>29 ^ h*golden ^ word
+	}
+	return uint32(h * golden >> 44)
 }
