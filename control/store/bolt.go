@@ -105,6 +105,13 @@ func open(path string) (*Bolt, error) {
 	return b, nil
 }
 
+// mapped is how much of the file's address space is there from the start: a file that grows within it is not mapped anew, for
+// which bbolt copies what a transaction has in hand. It takes no memory.
+const mapped = 1 << 30
+
+// grown is what a file grows by beyond what is needed, bytes. bbolt would take 16 MiB where so much is mapped.
+const grown = 64 << 10
+
 // openFile opens a locked file, which belongs to the Bolt if there is no error.
 func openFile(f *os.File) (*Bolt, error) {
 	info, err := f.Stat()
@@ -122,10 +129,13 @@ func openFile(f *os.File) (*Bolt, error) {
 	}
 	// The lock belongs to f, and so does bbolt's.
 	handOver := func(string, int, os.FileMode) (*os.File, error) { return f, nil }
-	db, err := bbolt.Open(f.Name(), 0o600, &bbolt.Options{OpenFile: handOver, NoStatistics: true, NoFreelistSync: true})
+	db, err := bbolt.Open(f.Name(), 0o600, &bbolt.Options{
+		OpenFile: handOver, NoStatistics: true, NoFreelistSync: true, InitialMmapSize: mapped,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open the state file %s: %w", f.Name(), err)
 	}
+	db.AllocSize = grown
 	b := &Bolt{db: db}
 	err = db.View(func(tx *bbolt.Tx) (err error) {
 		var revision uint64
