@@ -165,7 +165,7 @@ hosts:
 func TestShippedScenariosAreSound(t *testing.T) {
 	all, err := Shipped()
 	require.NoError(t, err)
-	require.Len(t, all, 26)
+	require.Len(t, all, 28)
 	for _, s := range all {
 		t.Run(s.Name, func(t *testing.T) {
 			require.Equal(t, "scenarios/"+s.Name+".yaml", s.File, "a scenario is found by its name")
