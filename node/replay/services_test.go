@@ -282,7 +282,7 @@ func TestServicesInHostileTraffic(t *testing.T) {
 	require.Greater(t, len(files), 100)
 	if testing.Short() {
 		files = slices.Collect(func(yield func(string) bool) {
-			for i := 0; i < len(files) && yield(files[i]); i += 5 {
+			for i := 0; i < len(files) && yield(files[i]); i += 25 {
 			}
 		})
 	}
