@@ -256,7 +256,7 @@ func (w *Worker) admit(v *Vector, i int, d *Decision) (id flowtable.ID, created,
 			v.Drop(i, reason)
 			return 0, false, false
 		}
-		if !created && translated {
+		if !created && (translated || w.table.Binding(id) != flowtable.Binding{}) {
 			if w.table.Entry(id).Key != d.Info.Key {
 				if !d.Clash {
 					v.Hit &^= bit

@@ -50,7 +50,7 @@ func (x sourceDecider) Decide(d *dataplane.Decision) {
 		reply = p.Sessions
 	}
 	if pool == 0 {
-		if d.Clash && c.active {
+		if d.Clash {
 			b.changePort(d, reply)
 		}
 		return
