@@ -186,6 +186,8 @@ ready() {
 
 measure() {
   "start_$1"
+  # The router has another MAC address with each balancer.
+  for ns in client s1 s2; do in_ns "$ns" ip neigh flush dev eth0; done
   ready "$1"
   in_ns client wrk -t1 -c"$connections" -d"${seconds}s" -H 'Connection: close' "http://$(target "$1")/" >"$work/wrk"
   "stop_$1"
